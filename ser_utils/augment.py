@@ -1,0 +1,104 @@
+"""Data augmentation: each function changes one recording, and a registry names them.
+
+To add one, write a function ``(y, sr, rng, strengths) -> y`` and enter it in `AUGMENTATIONS`.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+
+import librosa
+import numpy as np
+
+from ser_utils.errors import StudyError
+
+ORIGINAL = "original"
+STRENGTHS = {"noise_amplitude": 0.035, "stretch_rate": 0.8, "pitch_steps": 0.7, "shift_max_s": 0.1}
+"""The original study's strengths: share of the peak, speed-up (under 1 is slower), semitones, seconds."""
+
+
+def noise(y: np.ndarray, sr: int, rng: np.random.Generator, strengths: Mapping) -> np.ndarray:
+    """White Gaussian noise whose standard deviation is U(0, 1) x `noise_amplitude` x the recording's highest sample."""
+    amplitude = strengths["noise_amplitude"] * rng.uniform() * y.max()
+    return y + (amplitude * rng.standard_normal(y.size)).astype(np.float32)
+
+
+def stretch(y: np.ndarray, sr: int, rng: np.random.Generator, strengths: Mapping) -> np.ndarray:
+    """Another tempo at the same pitch: `stretch_rate` 0.8 makes a clip 1 / 0.8 times as long (phase vocoder)."""
+    return librosa.effects.time_stretch(y, rate=strengths["stretch_rate"])
+
+
+def pitch(y: np.ndarray, sr: int, rng: np.random.Generator, strengths: Mapping) -> np.ndarray:
+    """Another pitch at the same tempo, `pitch_steps` semitones up; formants move with it."""
+    return librosa.effects.pitch_shift(y, sr=sr, n_steps=strengths["pitch_steps"])
+
+
+def stretch_pitch(y: np.ndarray, sr: int, rng: np.random.Generator, strengths: Mapping) -> np.ndarray:
+    """`stretch`, then `pitch`: the original study's combination."""
+    return pitch(stretch(y, sr, rng, strengths), sr, rng, strengths)
+
+
+def shift(y: np.ndarray, sr: int, rng: np.random.Generator, strengths: Mapping) -> np.ndarray:
+    """The recording rolled in time by up to `shift_max_s` either way; what leaves at one end comes in at the other."""
+    return np.roll(y, round(rng.uniform(-1, 1) * strengths["shift_max_s"] * sr))
+
+
+AUGMENTATIONS: dict[str, Callable] = {
+    "noise": noise,
+    "stretch": stretch,
+    "pitch": pitch,
+    "stretch_pitch": stretch_pitch,
+    "shift": shift,
+}
+
+
+def augment(y: np.ndarray, *, sr: int, variant: str, strengths: Mapping, clip: str, seed: int) -> np.ndarray:
+    """One variant of a recording.
+
+    Parameters
+    ----------
+    y : np.ndarray [shape=(n,), dtype=float32]
+        The recording.
+    sr : int
+        Its sample rate in Hz.
+    variant : str
+        ``original`` (nothing is done) or a name in `AUGMENTATIONS`.
+    strengths : mapping
+        The keys of `STRENGTHS`.
+    clip : str
+        What names the recording in its corpus; with `seed` it seeds the randomness, so that a variant does not depend
+        on which clips were done before it, or where.
+    seed : int
+        Seed of the study.
+
+    Returns
+    -------
+    np.ndarray [shape=(m,), dtype=float32]
+
+    Raises
+    ------
+    StudyError
+        `variant` is not registered.
+    """
+    check_variants([variant])
+    if variant == ORIGINAL:
+        return y
+    digest = hashlib.sha256(f"{seed}/{clip}/{variant}".encode()).digest()
+    rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+    return AUGMENTATIONS[variant](y, sr, rng, strengths).astype(np.float32, copy=False)
+
+
+def check_variants(variants: list[str]) -> None:
+    """Raise `StudyError` naming what there is, where a variant is not registered."""
+    unknown = [name for name in variants if name != ORIGINAL and name not in AUGMENTATIONS]
+    if unknown:
+        raise StudyError(f"Unknown augmentation {unknown[0]!r}: there are {', '.join(AUGMENTATIONS)}.")
+
+
+def check_strengths(strengths: Mapping) -> None:
+    """Raise `StudyError` where a strength cannot work."""
+    if strengths["noise_amplitude"] < 0:
+        raise StudyError(f"NOISE_AMPLITUDE is {strengths['noise_amplitude']}: expected 0 or more.")
+    if strengths["stretch_rate"] <= 0:
+        raise StudyError(f"STRETCH_RATE is {strengths['stretch_rate']}: expected more than 0 (0.8 is slower, 1.25 faster).")
+    if strengths["shift_max_s"] < 0:
+        raise StudyError(f"SHIFT_MAX_S is {strengths['shift_max_s']}: expected 0 or more seconds.")

@@ -1,0 +1,37 @@
+"""TensorFlow and Keras without their start-up notices, and made to give the same bits each time."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Send file descriptor 2 to nowhere: TensorFlow's C++ writes there before its log level is read."""
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+with _silent_stderr():
+    import keras
+    import tensorflow as tf
+
+    tf.get_logger().setLevel("ERROR")
+
+__all__ = ["keras", "prepare", "tf"]
+
+
+def prepare(threads: int = 1) -> None:
+    """Make results the same bits each time on one platform; call it before anything is computed.
+
+    The number of threads changes the order of sums and is therefore fixed; tiny networks gain nothing from more.
+    """
+    tf.config.experimental.enable_op_determinism()
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)

@@ -1,0 +1,46 @@
+"""Every folder of the study, found from this file and never from the current directory.
+
+The environment variables ``SER_DATA``, ``SER_OUT`` and ``SER_REPORTS`` move the three folders elsewhere (the tests do).
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = ROOT / "notebooks"
+DATA = Path(os.environ.get("SER_DATA", ROOT / "data")).absolute()
+OUT = Path(os.environ.get("SER_OUT", ROOT / "out")).absolute()
+REPORTS = Path(os.environ.get("SER_REPORTS", ROOT / "reports")).absolute()
+
+
+def run_name(corpus: str, variant: str = "") -> str:
+    """The name of a run's folders: the corpus, with the name of a variant of the study behind it where there is one."""
+    return f"{corpus}-{variant}" if variant else corpus
+
+
+def out_dir(run: str) -> Path:
+    """``out/<run>/``, made where it is not there."""
+    (OUT / run).mkdir(parents=True, exist_ok=True)
+    return OUT / run
+
+
+def reports_dir(run: str) -> Path:
+    """``reports/<run>/``, made where it is not there."""
+    (REPORTS / run).mkdir(parents=True, exist_ok=True)
+    return REPORTS / run
+
+
+@contextmanager
+def write_aside(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write to; it is renamed to `path` only when the block ends without an error.
+
+    So a reader never sees half a file, and a failed write leaves what was there before.
+    """
+    aside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield aside
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)

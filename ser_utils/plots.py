@@ -1,0 +1,298 @@
+"""Figures: data in, figure out; one style, one colour per emotion. `show` saves a figure and puts it into the notebook."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import librosa
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from IPython.display import Image, Markdown, display
+from matplotlib.figure import Figure
+
+from ser_utils.audio import f0_contour
+from ser_utils.paths import write_aside
+
+plt.style.use(Path(__file__).with_name("ser.mplstyle"))
+
+COLOURS = {
+    "neutral": "#7f7f7f",
+    "disgust": "#7a5c00",
+    "joy": "#e69f00",
+    "fear": "#8e5bb5",
+    "anger": "#d1352b",
+    "surprise": "#2ca089",
+    "sadness": "#3273b8",
+    "disappointment": "#a05a2c",
+}
+"""One fixed colour per emotion, told apart also by colour-blind eyes and by lightness in print."""
+
+PROTOCOL_NAMES = {
+    "as_published": "as published: random rows,\ncopies of test clips in training",
+    "speaker": "leave one speaker out:\na voice never heard",
+}
+
+
+def colour_of(emotion: str) -> str:
+    """The emotion's colour; grey for a name that has none of its own."""
+    return COLOURS.get(emotion, "#4d4d4d")
+
+
+def show(fig: Figure, path: Path, *, caption: str, alt: str) -> None:
+    """Save a figure as PNG and show it, with its caption and with a text for those who cannot see it.
+
+    The file holds no date and no version, so that the same data gives the same bytes.
+    """
+    with write_aside(path) as aside:
+        fig.savefig(aside, format="png", metadata={"Software": None})
+    plt.close(fig)
+    display(Image(path.read_bytes()), metadata={"image/png": {"alt": alt}})
+    display(Markdown(f"*Figure. {caption}*"))
+
+
+def counts(utterances: pd.DataFrame, classes: list[str]) -> Figure:
+    """Clips per speaker and emotion, as a table of coloured cells."""
+    table = pd.crosstab(utterances.speaker, utterances.emotion)[classes]
+    fig, ax = plt.subplots(figsize=(7.5, 0.45 * len(table) + 1.2))
+    sns.heatmap(table, annot=True, fmt="d", cmap="Blues", vmin=0, cbar=False, ax=ax, linewidths=1)
+    ax.set(xlabel="", ylabel="speaker", title="Clips by speaker and emotion")
+    ax.tick_params(axis="y", rotation=0)
+    return fig
+
+
+def durations_and_levels(utterances: pd.DataFrame, classes: list[str]) -> Figure:
+    """Box plots by emotion: duration in s and level in dBFS, one point a clip."""
+    fig, axes = plt.subplots(1, 2, figsize=(10, 3.8))
+    for ax, column, label in zip(axes, ("duration_s", "level_dbfs"), ("duration (s)", "level (dBFS)"), strict=True):
+        sns.boxplot(
+            utterances,
+            x="emotion",
+            y=column,
+            order=classes,
+            hue="emotion",
+            hue_order=classes,
+            legend=False,
+            palette=[colour_of(name) for name in classes],
+            fliersize=0,
+            ax=ax,
+            saturation=0.6,
+        )
+        sns.stripplot(
+            utterances,
+            x="emotion",
+            y=column,
+            order=classes,
+            color="black",
+            size=1.6,
+            alpha=0.5,
+            ax=ax,
+            jitter=_jitter(utterances),
+        )
+        ax.set(xlabel="", ylabel=label, title=label.split(" (")[0].capitalize() + " by emotion")
+        ax.tick_params(axis="x", rotation=35)
+    return fig
+
+
+def _jitter(utterances: pd.DataFrame) -> float:
+    """Jitter of points; seeds the generator that seaborn draws from, so that a figure is the same each time."""
+    np.random.seed(len(utterances))
+    return 0.25
+
+
+def levels_by_speaker(utterances: pd.DataFrame, classes: list[str]) -> Figure:
+    """Mean level in dBFS of each emotion, one line a speaker."""
+    table = utterances.pivot_table(index="emotion", columns="speaker", values="level_dbfs").loc[classes]
+    fig, ax = plt.subplots(figsize=(7.5, 3.6))
+    table.plot(ax=ax, marker="o", markersize=4)
+    ax.set(
+        xlabel="",
+        ylabel="mean level (dBFS)",
+        title="Level by emotion and speaker",
+        xticks=range(len(classes)),
+        xticklabels=classes,
+    )
+    ax.legend(title="speaker", bbox_to_anchor=(1, 1), loc="upper left")
+    return fig
+
+
+def one_sentence(clips: Mapping[str, tuple[np.ndarray, int]], title: str) -> Figure:
+    """Waveform, log-mel spectrogram and F0 of one sentence, a column per emotion.
+
+    Parameters
+    ----------
+    clips : mapping
+        Emotion to (samples [shape=(n,)], sample rate in Hz).
+    title : str
+        Speaker and sentence.
+    """
+    longest = max(y.size / sr for y, sr in clips.values())
+    fig, axes = plt.subplots(3, len(clips), figsize=(1.9 * len(clips), 5.6), sharex=True, sharey="row")
+    for column, (emotion, (y, sr)) in zip(axes.T, clips.items(), strict=True):
+        log_mel = librosa.power_to_db(librosa.feature.melspectrogram(y=y, sr=sr, n_mels=64, fmax=8000), ref=np.max)
+        times, f0 = f0_contour(y, sr=sr)
+        column[0].plot(np.arange(y.size) / sr, y, color=colour_of(emotion), linewidth=0.4)
+        column[0].set_title(emotion)
+        column[1].imshow(log_mel, origin="lower", aspect="auto", cmap="magma", vmin=-70, vmax=0, extent=(0, y.size / sr, 0, 64))
+        column[2].plot(times, f0, ".", color=colour_of(emotion), markersize=2.5)
+        column[2].set(xlabel="time (s)", xlim=(0, longest), yscale="log", ylim=(65, 600))
+        column[2].set_yticks([75, 150, 300, 600], ["75", "150", "300", "600"], minor=False)
+        column[2].minorticks_off()
+    bands = librosa.mel_frequencies(n_mels=66, fmax=8000)
+    axes[1, 0].set_yticks([0, 21, 42, 63], [f"{bands[i + 1]:.0f}" for i in (0, 21, 42, 63)])
+    for ax, label in zip(axes[:, 0], ("amplitude", "log-mel: Hz", "F0: Hz"), strict=True):
+        ax.set_ylabel(label)
+    for ax in axes[1]:
+        ax.grid(False)
+    fig.suptitle(title, x=0.01, ha="left")
+    return fig
+
+
+def variants(clips: Mapping[str, tuple[np.ndarray, int]], title: str) -> Figure:
+    """Waveform and log-mel spectrogram of a recording and its augmented variants, a column each."""
+    longest = max(y.size / sr for y, sr in clips.values())
+    fig, axes = plt.subplots(2, len(clips), figsize=(2.2 * len(clips), 4), sharex=True, sharey="row")
+    for column, (name, (y, sr)) in zip(axes.T, clips.items(), strict=True):
+        log_mel = librosa.power_to_db(librosa.feature.melspectrogram(y=y, sr=sr, n_mels=64, fmax=sr / 2), ref=np.max)
+        column[0].plot(np.arange(y.size) / sr, y, linewidth=0.4)
+        column[0].set(title=name.replace("_", " + "), xlim=(0, longest))
+        column[1].imshow(log_mel, origin="lower", aspect="auto", cmap="magma", vmin=-70, vmax=0, extent=(0, y.size / sr, 0, 64))
+        column[1].set(xlabel="time (s)")
+        column[1].grid(False)
+    axes[0, 0].set_ylabel("amplitude")
+    axes[1, 0].set_ylabel("mel band")
+    fig.suptitle(title, x=0.01, ha="left")
+    return fig
+
+
+def variance_shares(shares: pd.DataFrame) -> Figure:
+    """Eta squared of each feature by emotion and by speaker: columns emotion and speaker, features in the index."""
+    fig, ax = plt.subplots(figsize=(10, 4))
+    shares.plot.bar(ax=ax, width=0.8, color=["#0072b2", "#d55e00"])
+    ax.set(ylabel="share of variance", title="How much of each feature tells the emotion, and how much the speaker")
+    ax.tick_params(axis="x", rotation=90, labelsize=8)
+    ax.legend(["between emotions", "between speakers"])
+    ax.grid(False, axis="x")
+    return fig
+
+
+def feature_spread(table: pd.DataFrame, name: str, classes: list[str]) -> Figure:
+    """One feature by emotion within each speaker; `table` has speaker, emotion and the feature."""
+    fig, ax = plt.subplots(figsize=(10, 3.8))
+    sns.boxplot(
+        table,
+        x="speaker",
+        y=name,
+        hue="emotion",
+        hue_order=classes,
+        order=sorted(table.speaker.unique()),
+        palette=[colour_of(emotion) for emotion in classes],
+        fliersize=1,
+        linewidth=0.7,
+        ax=ax,
+        saturation=0.7,
+    )
+    ax.set(title=f"{name} by speaker and emotion")
+    ax.legend(title="", bbox_to_anchor=(1, 1), loc="upper left")
+    return fig
+
+
+def learning_curves(curves: pd.DataFrame, title: str, measured: str) -> Figure:
+    """Loss and accuracy over epochs: thin lines a fold (first seed), thick lines the mean of all folds and seeds.
+
+    Parameters
+    ----------
+    curves : pd.DataFrame [columns=seed, fold, epoch, loss, accuracy, val_loss, val_accuracy]
+    title : str
+    measured : str
+        What the validation rows are.
+    """
+    fig, axes = plt.subplots(1, 2, figsize=(10, 3.6))
+    for ax, name in zip(axes, ("loss", "accuracy"), strict=True):
+        for column, colour, label in (
+            (name, "#0072b2", "training (under dropout)"),
+            (f"val_{name}", "#d55e00", measured),
+        ):
+            for _, fold in curves[curves.seed == curves.seed.min()].groupby("fold"):
+                mean = fold.groupby("epoch")[column].mean()
+                ax.plot(mean.index, mean, color=colour, linewidth=0.7, alpha=0.5)
+            mean = curves.groupby("epoch")[column].mean()
+            ax.plot(mean.index, mean, color=colour, linewidth=2, label=label)
+        ax.set(xlabel="epoch", ylabel=name)
+    axes[0].set_ylim(0, min(axes[0].get_ylim()[1], 5))
+    axes[1].set_ylim(0, 1)
+    axes[0].legend()
+    fig.suptitle(title, x=0.01, ha="left")
+    return fig
+
+
+def confusion(table: pd.DataFrame) -> Figure:
+    """Confusion matrices, a panel per protocol, normalised by true label; `table` as in ``confusion_matrix.csv``."""
+    protocols = list(dict.fromkeys(table.protocol))
+    fig, axes = plt.subplots(1, len(protocols), figsize=(6 * len(protocols), 5.2), squeeze=False)
+    for ax, protocol in zip(axes[0], protocols, strict=True):
+        shares = table[table.protocol == protocol].set_index("emotion").drop(columns="protocol")
+        sns.heatmap(
+            100 * shares,
+            annot=True,
+            fmt=".0f",
+            cmap="Blues",
+            vmin=0,
+            vmax=100,
+            square=True,
+            linewidths=0.5,
+            ax=ax,
+            cbar_kws={"label": "% of the true emotion's clips", "shrink": 0.8},
+        )
+        ax.set(title=PROTOCOL_NAMES.get(protocol, protocol), xlabel="predicted", ylabel="true")
+        ax.tick_params(axis="x", rotation=45)
+        ax.tick_params(axis="y", rotation=0)
+    fig.suptitle("Confusion, normalised by true label (rows sum to 100 %)", x=0.01, ha="left")
+    return fig
+
+
+def two_protocols(metrics: pd.DataFrame, chance: float, notice: str) -> Figure:
+    """The key figure: UAR under each protocol with its interval, and chance."""
+    uar = metrics[metrics.metric == "uar"]
+    fig, ax = plt.subplots(figsize=(7.5, 1.1 + 0.9 * len(uar)))
+    names = [PROTOCOL_NAMES.get(name, name) for name in uar.protocol]
+    colours = ["#999999" if name == "as_published" else "#0072b2" for name in uar.protocol]
+    ax.barh(
+        names,
+        100 * uar.value,
+        color=colours,
+        height=0.55,
+        xerr=100 * np.abs(uar[["ci_low", "ci_high"]].to_numpy().T - uar.value.to_numpy()),
+        capsize=4,
+    )
+    for i, (value, high) in enumerate(zip(uar.value, uar.ci_high, strict=True)):
+        ax.text(100 * high + 2, i, f"{100 * value:.1f} %", va="center", fontweight="bold")
+    ax.axvline(100 * chance, color="black", linestyle=":", linewidth=1)
+    ax.text(100 * chance + 0.7, len(uar) / 2 - 0.5, f"chance {100 * chance:.1f} %", va="center", fontsize=9)
+    ax.set(
+        xlim=(0, 100),
+        xlabel="unweighted average recall (%), 95 % interval over speakers",
+        title="One network, two ways to test it" + (f" ({notice})" if notice else ""),
+    )
+    ax.invert_yaxis()
+    ax.grid(False, axis="y")
+    return fig
+
+
+def speakers(table: pd.DataFrame, chance: float) -> Figure:
+    """UAR of each speaker under each protocol; `table` as in ``by_speaker.csv``."""
+    uar = table[table.metric == "uar"]
+    fig, ax = plt.subplots(figsize=(8, 3.6))
+    sns.barplot(
+        uar.assign(value=100 * uar.value),
+        x="speaker",
+        y="value",
+        hue="protocol",
+        ax=ax,
+        order=sorted(uar.speaker.unique()),
+        palette=["#999999", "#0072b2"][: uar.protocol.nunique()],
+    )
+    ax.axhline(100 * chance, color="black", linestyle=":", linewidth=1, label="chance")
+    ax.set(ylim=(0, 100), ylabel="unweighted average recall (%)", title="By speaker, mean of the seeds")
+    ax.legend(title="", bbox_to_anchor=(1, 1), loc="upper left")
+    return fig

@@ -1,0 +1,347 @@
+"""The strict runner: checks every parameter, executes the notebooks in order, renders them, and says what happened.
+
+papermill takes an unknown parameter with a warning and goes on; this runner checks names and types before it computes anything.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import platform
+import shutil
+import sys
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+
+from ser_utils import corpora, paths, report
+from ser_utils.errors import StudyError
+from ser_utils.metrics import headline
+
+KERNEL = "python3"
+QUIET_KERNEL = ["--IPKernelApp.log_level=40"]  # a kernel on this machine alone need not warn that it is not encrypted
+PACKAGES = ("tensorflow", "keras", "librosa", "numpy", "scikit-learn", "pandas", "papermill")
+TYPES = {"int": int, "float": (int, float), "str": str, "bool": bool, "list": list, "dict": dict}
+
+
+def notebooks() -> list[Path]:
+    """The study's notebooks in their order."""
+    return sorted(paths.NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+
+
+def known_parameters() -> dict[str, dict]:
+    """Every notebook parameter by name: type, default (as written), help, and the notebooks that have it."""
+    from papermill import inspect_notebook
+
+    known: dict[str, dict] = {}
+    for notebook in notebooks():
+        for name, found in inspect_notebook(str(notebook)).items():
+            entry = known.setdefault(
+                name,
+                {
+                    "type": found["inferred_type_name"],
+                    "default": found["default"],
+                    "help": found["help"],
+                    "notebooks": [],
+                },
+            )
+            entry["notebooks"].append(notebook.stem)
+    return known
+
+
+def parse_settings(settings: Sequence[str], known: Mapping[str, dict]) -> dict[str, object]:
+    """``NAME=VALUE`` texts as parameters, the values as JSON.
+
+    Raises
+    ------
+    StudyError
+        No such parameter, no JSON, or a value of the wrong type.
+    """
+    parameters = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise StudyError(f"--set {setting}: expected NAME=VALUE, such as --set N_SEEDS=2.")
+        if name not in known:
+            listed = "\n".join(
+                f"  {key} ({entry['type']}, {entry['default']}): {entry['help']}" for key, entry in known.items()
+            )
+            raise StudyError(f"Unknown parameter {name!r}; the notebooks have:\n{listed}")
+        parameters[name] = _parse_value(name, text, known[name]["type"])
+    return parameters
+
+
+def _parse_value(name: str, text: str, kind: str) -> object:
+    example = {"str": "'\"text\"'", "list": '\'["a", "b"]\'', "dict": '\'{"a": "b"}\'', "bool": "true"}.get(kind, "2")
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise StudyError(f"--set {name}={text}: the value is not JSON; expected {kind}, such as {name}={example}.") from error
+    is_bool = isinstance(value, bool)
+    if not isinstance(value, TYPES[kind]) or (is_bool and kind != "bool"):
+        raise StudyError(f"--set {name}={text}: found {type(value).__name__}, expected {kind}, such as {name}={example}.")
+    return value
+
+
+def choose_corpus(name: str | None) -> str:
+    """The corpus to run on, and a line on standard output that says which and, without EMOVO, how to get it."""
+    if name is not None:
+        return corpora.get_corpus(name).name
+    if corpora.audio_files(corpora.CORPORA["emovo"].root):
+        print("Running on EMOVO, found in data/EMOVO.", flush=True)
+        return "emovo"
+    print(
+        "Running on the embedded demo corpus (synthetic voices), as data/EMOVO is not there; "
+        "`./run_all.sh emovo` downloads the real corpus.",
+        flush=True,
+    )
+    return "demo"
+
+
+def run(corpus: str | None = None, *, settings: Sequence[str] = (), start: str = "", fresh: bool = False) -> int:
+    """Run the study and render its reports.
+
+    Parameters
+    ----------
+    corpus : str, optional
+        A name in `ser_utils.corpora.CORPORA`; without it EMOVO where it is there, else the demo corpus.
+    settings : sequence of str
+        Parameters as ``NAME=VALUE``.
+    start : str
+        Begin of the name of the notebook to start from, such as ``03``; the files of earlier ones are taken as they are.
+    fresh : bool
+        Remove what earlier runs left before starting.
+
+    Returns
+    -------
+    int
+        Exit status: 0 when every notebook ran, else 1.
+    """
+    known = known_parameters()
+    parameters = parse_settings(settings, known)
+    chosen = choose_corpus(corpus)
+    if parameters.setdefault("CORPUS", chosen) != chosen:
+        raise StudyError(f"Two corpora: {chosen} and CORPUS={parameters['CORPUS']}; name one of them.")
+    books = [book for book in notebooks() if book.stem >= start] if start else notebooks()
+    if not books or (start and not books[0].stem.startswith(start)):
+        raise StudyError(f"--from {start}: expected one of {', '.join(book.stem[:2] for book in notebooks())}.")
+    if chosen == "emovo" and not corpora.audio_files(corpora.CORPORA["emovo"].root):
+        from ser_utils.fetch import fetch
+
+        fetch("emovo")
+    name = paths.run_name(chosen, parameters.get("VARIANT", ""))
+    if fresh:
+        shutil.rmtree(paths.OUT / name, ignore_errors=True)
+        shutil.rmtree(paths.REPORTS / name, ignore_errors=True)
+    failures = _run_notebooks(books, parameters, known, name)
+    index = write_index(name, chosen, parameters, failures)
+    print(f"{'FAILED: ' + ', '.join(failures) + '. ' if failures else ''}Reports: {_relative(index)}", flush=True)
+    return 1 if failures else 0
+
+
+def _run_notebooks(books: list[Path], parameters: Mapping, known: Mapping, name: str) -> dict[str, str]:
+    """Execute and render the notebooks until one fails; returns the failed notebook and its message, or nothing."""
+    for book in books:
+        print(f"{book.stem} ...", end=" ", flush=True)
+        began = time.monotonic()
+        own = {key: value for key, value in parameters.items() if book.stem in known[key]["notebooks"]}
+        executed = paths.out_dir(name) / "executed" / book.name
+        failed = execute(book, executed, own)
+        render(executed, name, failed)
+        print(f"{time.monotonic() - began:.0f} s" if failed is None else f"FAILED\n  {failed}", flush=True)
+        if failed is not None:
+            return {book.stem: failed}
+    return {}
+
+
+def execute(book: Path, executed: Path, parameters: Mapping, *, progress: str | None = None) -> str | None:
+    """Execute one notebook with papermill; returns None, or why it failed.
+
+    Parameters
+    ----------
+    book : Path
+        The notebook.
+    executed : Path
+        Where its executed copy goes, normalised (see `normalise`); half-run where it failed.
+    parameters : mapping
+        JSON values by name; every name must be in the notebook.
+    progress : str, optional
+        Value of ``SER_PROGRESS`` for the kernel; the default is the terminal, where there is one.
+    """
+    from papermill import execute_notebook
+    from papermill.exceptions import PapermillExecutionError
+
+    executed.parent.mkdir(parents=True, exist_ok=True)
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    failed = None
+    with _environment(SER_PROGRESS=progress or _terminal()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            execute_notebook(
+                str(book),
+                str(executed),
+                parameters=dict(parameters),
+                kernel_name=KERNEL,
+                progress_bar=False,
+                cwd=str(paths.NOTEBOOKS),
+                extra_arguments=QUIET_KERNEL,
+            )
+        except PapermillExecutionError as error:
+            failed = error.evalue if error.ename == "StudyError" else f"{error.ename}: {error.evalue}"
+        except Exception as error:  # a kernel that died, a full disk: whatever it is, the report must say it
+            failed = f"{type(error).__name__}: {error}"
+    if executed.exists():
+        nbformat.write(normalise(nbformat.read(executed, as_version=4)), executed)
+    else:
+        shutil.copyfile(book, executed)
+    return failed
+
+
+@contextlib.contextmanager
+def _environment(**values: str):
+    """Environment variables for the kernels started inside the block, unless the user has set them."""
+    new = {key: value for key, value in values.items() if key not in os.environ}
+    os.environ.update(new)
+    try:
+        yield
+    finally:
+        for key in new:
+            del os.environ[key]
+
+
+def _terminal() -> str:
+    """Where a kernel's progress bars reach the person waiting."""
+    return "/dev/tty" if sys.stdout.isatty() and Path("/dev/tty").exists() else "off"
+
+
+def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Take out of an executed notebook what differs from run to run: times, random cell ids, papermill's metadata."""
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": KERNEL},
+            "language_info": {"name": "python"},
+            **({"ser": notebook.metadata.ser} if "ser" in notebook.metadata else {}),
+        }
+    )
+    notebook.cells = [cell for cell in notebook.cells if not cell.metadata.get("tags", []) == ["papermill-error-cell-tag"]]
+    for i, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{i:02d}"
+        cell.metadata = nbformat.from_dict({"tags": cell.metadata.tags} if cell.metadata.get("tags") else {})
+    return notebook
+
+
+def refresh_notebooks() -> int:
+    """Execute the committed notebooks on the demo corpus, as they are, and save them so; the same bytes each time."""
+    for book in notebooks():
+        print(f"{book.stem} ...", end=" ", flush=True)
+        executed = paths.out_dir("demo") / "executed" / book.name
+        failed = execute(book, executed, {}, progress="off")
+        if failed is not None:
+            print(f"FAILED\n  {failed}")
+            return 1
+        with paths.write_aside(book) as aside:
+            shutil.copyfile(executed, aside)
+        print("saved", flush=True)
+    return 0
+
+
+def ensure(corpus: str, run: str, *files: str) -> None:
+    """Make sure that what earlier notebooks write is there: where a file is missing, run those notebooks.
+
+    A notebook opened alone thus has its input. Earlier notebooks run with their defaults for this corpus and variant.
+
+    Parameters
+    ----------
+    corpus : str
+        The notebook's CORPUS.
+    run : str
+        Name of the run's folder, from `ser_utils.paths.run_name`.
+    files : str
+        Names of files in ``out/<run>/``; each notebook's metadata lists what it writes.
+
+    Raises
+    ------
+    StudyError
+        An earlier notebook fails, or writes no such file.
+    """
+    corpora.get_corpus(corpus)
+    for book in notebooks():
+        writes = nbformat.read(book, as_version=4).metadata.get("ser", {}).get("writes", [])
+        wanted = [name for name in files if name in writes and not (paths.OUT / run / name).exists()]
+        if wanted:
+            variant = run.removeprefix(corpus).removeprefix("-")
+            failed = execute(book, paths.out_dir(run) / "executed" / book.name, {"CORPUS": corpus, "VARIANT": variant})
+            if failed is not None:
+                raise StudyError(f"{wanted[0]} is needed, and {book.stem}, which writes it, failed: {failed}")
+    missing = [name for name in files if not (paths.OUT / run / name).exists()]
+    if missing:
+        raise StudyError(f"{missing[0]} is not in out/{run} and no notebook of this study writes it.")
+
+
+def render(executed: Path, name: str, failed: str | None) -> Path:
+    """The executed notebook as a page of the run's reports."""
+    series = [report.Link(f"{book.stem}.html", report.read_title(book)) for book in notebooks()]
+    return report.render(
+        executed, paths.reports_dir(name) / f"{executed.stem}.html", series=series, failed=failed, banner=_notice(name)
+    )
+
+
+def write_index(name: str, corpus: str, parameters: Mapping, failures: Mapping[str, str]) -> Path:
+    """``index.html`` of a run: headline, key figure, a card per notebook, parameters and versions."""
+    out, entry = paths.out_dir(name), corpora.get_corpus(corpus)
+    key_figure = report.Picture(
+        out / "two_protocols.png",
+        "Bars of unweighted average recall under each protocol, with 95 % intervals over speakers and a line at chance.",
+        "Under each protocol the same network.",
+    )
+    entries = []
+    for book in notebooks():
+        about = nbformat.read(book, as_version=4).metadata.get("ser", {})
+        page = paths.REPORTS / name / f"{book.stem}.html"
+        status = "failed" if book.stem in failures else "ok" if page.exists() else "not run"
+        entries.append(
+            report.Entry(
+                title=report.read_title(book),
+                href=page.name,
+                sentence=about.get("sentence", ""),
+                status=status,
+                picture=report.Picture(out / about["thumbnail"], about.get("thumbnail_alt", ""))
+                if "thumbnail" in about
+                else None,
+            )
+        )
+    defaults = {key: value["default"] for key, value in known_parameters().items()}
+    shown = {key: json.dumps(parameters[key]) if key in parameters else default for key, default in defaults.items()}
+    metrics = out / "metrics.csv"
+    said = "The run stopped before there was a result." if failures or not metrics.exists() else headline(pd.read_csv(metrics))
+    return report.write_index(
+        paths.reports_dir(name) / "index.html",
+        title=f"Speech emotion recognition on {entry.title}",
+        headline=said,
+        entries=entries,
+        key_figure=None if failures else key_figure,
+        banner=_notice(name),
+        tables={
+            "Parameters": shown,
+            "Corpus": {"cite": entry.citation, "licence": entry.licence},
+            "Versions": versions(),
+        },
+    )
+
+
+def _notice(name: str) -> str | None:
+    return corpora.get_corpus(name.split("-")[0]).notice or None
+
+
+def _relative(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that results depend on."""
+    return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}

@@ -1,0 +1,552 @@
+"""The download of a corpus, from a real HTTP server on loopback: good, broken, hostile, silent, not there."""
+
+import hashlib
+import io
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import requests
+
+from ser_utils import fetch, paths
+from ser_utils.errors import StudyError
+
+NAMES = [f"{who}/{what}-{who}-b1.wav" for who in ("f1", "m1") for what in ("gio", "neu", "tri")]
+FILES = {name: os.urandom(30_000) for name in NAMES}
+FIRST = "f1/gio-f1-b1.wav"
+ROOT = "SER-0123abc/data/EMOVO/"
+TIMEOUT_S = 0.6
+
+
+def checksums(files):
+    return "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in files.items())
+
+
+def zip_of(files, root=ROOT, extra=()):
+    """The bytes of a zip with `files` under `root`, and with the pairs of `extra` (name, content)."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in [*((root + name, content) for name, content in files.items()), *extra]:
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def member(name, kind):
+    """A zip member of a kind of file other than a plain one."""
+    info = zipfile.ZipInfo(name)
+    info.create_system, info.external_attr = 3, (kind | 0o644) << 16
+    return info
+
+
+def snapshot(folder):
+    """All that is below `folder`: path, and content or where a link leads."""
+    return {
+        str(path.relative_to(folder)): path.readlink() if path.is_symlink() else path.is_dir() or path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+class Server:
+    """Serves `routes`: by path the bytes of a good answer, a status, or a function of the handler."""
+
+    def __init__(self):
+        self.routes, self.asked, self.end = {}, [], threading.Event()
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                server.asked.append(self.path)
+                self.close_connection = True
+                answer = server.routes.get(self.path, 404)
+                if isinstance(answer, int):
+                    self.send_error(answer)
+                elif callable(answer):
+                    answer(self)
+                else:
+                    send(self, answer)
+
+            def log_message(self, *args):
+                """Quiet."""
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.daemon_threads = True
+        self.address = f"http://127.0.0.1:{self.http.server_port}"
+        threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def serve(self, answer, path="/corpus.zip"):
+        """Answer the `path` with `answer`, and return its address."""
+        self.routes[path] = answer
+        return self.address + path
+
+    def close(self):
+        self.end.set()
+        self.http.shutdown()
+        self.http.server_close()
+
+
+def send(handler, content, length=None, headers=()):
+    """Answer 200 with `content`, announced as `length` bytes (None: its own, -1: not announced)."""
+    handler.send_response(200)
+    if length != -1:
+        handler.send_header("Content-Length", str(len(content) if length is None else length))
+    for name, value in headers:
+        handler.send_header(name, value)
+    handler.end_headers()
+    handler.wfile.write(content)
+    handler.wfile.flush()
+
+
+@pytest.fixture
+def server():
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """A data folder with an incomplete EMOVO in it; FILES are registered as the corpus "tiny"."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ser_tiny_url"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    (tmp_path / "tiny.sha256").write_text(checksums(FILES))
+    register(tmp_path, monkeypatch)
+    data = tmp_path / "data"
+    (data / "EMOVO" / "f1").mkdir(parents=True)
+    (data / "EMOVO" / "f1" / "mine.wav").write_bytes(b"a clip of the user")
+    return data
+
+
+def register(tmp_path, monkeypatch, max_bytes=1_000_000):
+    by_hand = "download http://by.hand/emovo.zip and put its folders into {folder}"
+    source = fetch.Source("EMOVO", "http://127.0.0.1:9/", tmp_path / "tiny.sha256", 100_000, max_bytes, by_hand)
+    monkeypatch.setitem(fetch.SOURCES, "tiny", source)
+
+
+def get(url, data, **settings):
+    return fetch.fetch("tiny", url=url, data=data, **{"progress": False, "timeout_s": TIMEOUT_S, **settings})
+
+
+def fails(url, data, expected, **settings):
+    """Assert that the fetch soon fails with one sentence with `expected` in it, and leaves all as it was."""
+    before, start_s = snapshot(data.parent), time.monotonic()
+    with pytest.raises(StudyError) as caught:
+        get(url, data, **settings)
+    took_s, sentence = time.monotonic() - start_s, str(caught.value)
+    assert snapshot(data.parent) == before
+    assert took_s < TIMEOUT_S + 3
+    assert re.search(expected, sentence), sentence
+    assert "\n" not in sentence
+    assert sentence.endswith(".")
+    assert ". " not in sentence, "more than one sentence"
+    return sentence
+
+
+# ---- what is committed
+
+
+def test_the_checksums_are_of_all_588_clips_of_emovo():
+    source = fetch.SOURCES["emovo"]
+    names = [
+        f"{who}/{what}-{who}-{which}.wav"
+        for who in ["f1", "f2", "f3", "m1", "m2", "m3"]
+        for what in ["dis", "gio", "neu", "pau", "rab", "sor", "tri"]
+        for which in ["b1", "b2", "b3", "d1", "d2", "l1", "l2", "l3", "l4", "n1", "n2", "n3", "n4", "n5"]
+    ]
+    listed = fetch.read_checksums(source.checksums)
+    assert list(listed) == names
+    assert len(names) == 588
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in listed.values())
+    assert len(set(listed.values())) == 588
+
+
+def test_the_address_is_pinned_and_the_time_without_an_answer_leaves_room_below_15_s():
+    source = fetch.SOURCES["emovo"]
+    commit = "c13834136874dbf9404f077fd977890605ac90bd"
+    assert source.url == f"https://github.com/fp1acm8/SER/archive/{commit}.zip"
+    assert fetch.fetch.__kwdefaults__["timeout_s"] == fetch.TIMEOUT_S <= 12
+    for word in (source.url, f"SER-{commit}/data/EMOVO", "drive.google.com", "kaggle.com", "{folder}"):
+        assert word in source.by_hand
+
+
+# ---- a good archive
+
+
+def test_a_good_archive_is_in_place_and_nothing_else(server, data, capsys):
+    extra = [
+        ("SER-0123abc/README.md", b"text"),
+        (ROOT, b""),
+        (ROOT + "f1/Thumbs.db", b"junk"),
+        (f"__MACOSX/{ROOT}f1/._gio-f1-b1.wav", b"junk"),
+        (member("SER-0123abc/link", stat.S_IFLNK), b"/etc/passwd"),
+    ]
+    (data / "EMOVO" / "f1" / "mine.wav").unlink()
+    (data / "EMOVO" / "f1").rmdir()
+    (data / "EMOVO").rmdir()
+    folder = get(server.serve(zip_of(FILES, extra=extra)), data)
+    assert folder == data / "EMOVO"
+    assert {name: content for name, content in snapshot(data).items() if content is not True} == {
+        f"EMOVO/{name}": content for name, content in FILES.items()
+    }
+    assert folder.stat().st_mode & 0o777 == data.stat().st_mode & 0o777
+    assert re.search("6 files, all checksums right.$", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("root", ["", "EMOVO/", "a/b/c d/è/"])
+def test_the_folder_may_lie_anywhere_in_the_archive(server, data, root):
+    few = dict(list(FILES.items())[:3])
+    other = [(f"another/{name}", b"an older version") for name in few]
+    folder = get(server.serve(zip_of(FILES, root, extra=other)), data)
+    assert not fetch.differing(folder, fetch.read_checksums(fetch.SOURCES["tiny"].checksums))
+
+
+def test_an_archive_of_unknown_length_like_those_of_github(server, data):
+    folder = get(server.serve(lambda handler: send(handler, zip_of(FILES), length=-1)), data)
+    assert (folder / FIRST).read_bytes() == FILES[FIRST]
+
+
+def test_588_files(server, data, monkeypatch, tmp_path):
+    names = fetch.read_checksums(fetch.SOURCES["emovo"].checksums)
+    files = {name: name.encode() for name in names}
+    (tmp_path / "tiny.sha256").write_text(checksums(files))
+    folder = get(server.serve(zip_of(files)), data)
+    assert sum(path.is_file() for path in folder.rglob("*")) == 588
+    bad = {**files, "m3/tri-m3-n5.wav": b"other", "f2/neu-f2-l1.wav": b"other"}
+    (folder / FIRST.replace("b1", "b2")).unlink()
+    fails(server.serve(zip_of(bad)), data, "2 of 588 files are not as published, the first is f2/neu-f2-l1.wav")
+
+
+def test_what_was_there_before_is_kept_beside_each_time(server, data, capsys):
+    url = server.serve(zip_of(FILES))
+    folder = get(url, data)
+    assert str(data / "EMOVO.before-1") in capsys.readouterr().out
+    (folder / FIRST).write_bytes(b"changed")
+    get(url, data)
+    assert (data / "EMOVO.before-1" / "f1" / "mine.wav").read_bytes() == b"a clip of the user"
+    assert (data / "EMOVO.before-2" / FIRST).read_bytes() == b"changed"
+    assert (folder / FIRST).read_bytes() == FILES[FIRST]
+    assert sorted(path.name for path in data.iterdir()) == ["EMOVO", "EMOVO.before-1", "EMOVO.before-2"]
+
+
+def test_a_link_to_another_disk_stays_a_link(server, data, tmp_path):
+    (data / "EMOVO").rename(tmp_path / "disk")
+    (data / "EMOVO").symlink_to(tmp_path / "disk")
+    get(server.serve(zip_of(FILES)), data)
+    assert (data / "EMOVO.before-1").readlink() == tmp_path / "disk"
+    assert [path.name for path in (tmp_path / "disk").rglob("*.wav")] == ["mine.wav"]
+    assert not (data / "EMOVO").is_symlink()
+
+
+def test_a_complete_corpus_is_not_downloaded_again(server, data, capsys):
+    url = server.serve(zip_of(FILES))
+    get(url, data)
+    before = snapshot(data)
+    capsys.readouterr()
+    assert get(url, data) == data / "EMOVO"
+    assert server.asked == ["/corpus.zip"]
+    assert snapshot(data) == before
+    assert re.search("already in .*EMOVO: 6 files", capsys.readouterr().out)
+
+
+def test_the_progress_bar_ends_full(server, data, capsys):
+    get(server.serve(zip_of(FILES)), data, progress=True)
+    assert re.search(r"EMOVO: 100%.*18\dk/18\dk", capsys.readouterr().err)
+
+
+def test_the_address_and_the_place_without_arguments(server, data, monkeypatch):
+    monkeypatch.setattr(paths, "DATA", data)
+    monkeypatch.setenv("SER_TINY_URL", server.serve(zip_of(FILES)))
+    assert fetch.fetch("tiny", progress=False) == data / "EMOVO"
+    assert server.asked == ["/corpus.zip"]
+
+
+def test_an_unknown_name_lists_what_there_is(data):
+    with pytest.raises(StudyError, match=r"'emodb'.*emovo"):
+        fetch.fetch("emodb", data=data)
+
+
+# ---- a bad archive
+
+
+def test_a_tampered_archive_says_how_many_files_and_which(server, data):
+    files = {
+        **FILES,
+        "m1/neu-m1-b1.wav": b"something else",
+        "m1/tri-m1-b1.wav": FILES["m1/tri-m1-b1.wav"][:-1],
+    }
+    sentence = fails(server.serve(zip_of(files)), data, "2 of 6 files are not as published, .* m1/neu-m1-b1.wav")
+    assert f"put its folders into {data / 'EMOVO'}" in sentence
+
+
+def test_a_flipped_bit_in_the_zip(server, data):
+    content = bytearray(zip_of(FILES))
+    content[len(content) // 2] ^= 1
+    fails(server.serve(bytes(content)), data, "1 of 6 files are not as published")
+
+
+def test_missing_files(server, data):
+    few = {name: content for name, content in FILES.items() if "neu" not in name}
+    fails(server.serve(zip_of(few)), data, "2 of 6 files are missing in it, the first is f1/neu-f1-b1.wav")
+    fails(server.serve(zip_of({})), data, f"6 of 6 files are missing in it, the first is {FIRST}")
+
+
+def test_less_than_was_announced(server, data):
+    content = zip_of(FILES)
+    fails(
+        server.serve(lambda handler: send(handler, content[:100_000], len(content))),
+        data,
+        "broke off after 0.1 MB",
+    )
+    fails(
+        server.serve(lambda handler: send(handler, content, len(content) + 9)),
+        data,
+        "broke off after 0.[12] MB",
+    )
+
+
+@pytest.mark.parametrize("part", [0, 0.5, 0.999])
+def test_a_cut_zip(server, data, part):
+    content = zip_of(FILES)
+    fails(server.serve(content[: int(part * len(content))]), data, "no complete zip archive")
+
+
+def test_a_page_instead_of_an_archive(server, data):
+    fails(server.serve(b"<html>Please log in to this Wi-Fi</html>"), data, "no complete zip archive")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../evil.wav", "SER/../../../f1/evil.wav", "/tmp/evil.wav", "C:/evil.wav", "C:evil.wav", "..\\evil.wav"],
+)
+def test_a_member_that_leads_outside(server, data, name):
+    fails(server.serve(zip_of(FILES, extra=[(name, b"evil")])), data, "leads outside the folder")
+
+
+def test_a_clip_that_leads_outside(server, data):
+    fails(server.serve(zip_of(FILES, root="../../")), data, "leads outside the folder")
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFIFO])
+def test_a_link_or_device_instead_of_a_clip(server, data, kind):
+    rest = {name: content for name, content in FILES.items() if name != FIRST}
+    archive = zip_of(rest, extra=[(member(ROOT + FIRST, kind), b"/etc/passwd")])
+    fails(server.serve(archive), data, f"its member {FIRST} is no plain file but a link")
+
+
+def test_a_link_in_place_of_a_folder_is_not_followed(server, data, tmp_path):
+    (tmp_path / "outside").mkdir()
+    link = (member(ROOT + "f1", stat.S_IFLNK), str(tmp_path / "outside").encode())
+    folder = get(server.serve(zip_of(FILES, extra=[link])), data)
+    assert not list((tmp_path / "outside").iterdir())
+    assert not (folder / "f1").is_symlink()
+    assert (folder / FIRST).read_bytes() == FILES[FIRST]
+
+
+def test_a_bomb(server, data):
+    archive = zip_of({**FILES, FIRST: bytes(2_000_000)})
+    assert len(archive) < 1_000_000
+    fails(server.serve(archive), data, "would have more than 1 MB, which cannot be the corpus")
+
+
+def test_a_server_that_sends_too_much(server, data):
+    def flood(handler):
+        send(handler, b"", length=-1)
+        for _ in range(50):  # an end, so that a limit that is gone is a failure and not a test that hangs
+            handler.wfile.write(bytes(100_000))
+
+    fails(server.serve(flood), data, "more than 1 MB came, which cannot be the corpus")
+
+
+# ---- a bad server, or none
+
+
+@pytest.mark.parametrize("status", [404, 403, 500, 503])
+def test_a_refusing_server(server, data, status):
+    fails(server.serve(status), data, f"the server answered {status} [A-Z]")
+
+
+def test_nothing_at_the_address_says_what_to_do_by_hand(data):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/corpus.zip"
+    sentence = fails(url, data, "no connection to the server")
+    assert url in sentence
+    assert f"download http://by.hand/emovo.zip and put its folders into {data / 'EMOVO'}" in sentence
+
+
+def test_a_server_that_accepts_and_never_answers(data):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        fails(f"http://127.0.0.1:{silent.getsockname()[1]}/", data, "next to nothing came for 0.6 seconds")
+
+
+def test_a_server_that_stalls_in_the_middle(server, data):
+    content = zip_of(FILES)
+
+    def stall(handler):
+        send(handler, content[:70_000], len(content))
+        server.end.wait()
+
+    fails(server.serve(stall), data, "next to nothing came for 0.6 seconds")
+
+
+def test_a_server_that_drips(server, data):
+    def drip(handler):
+        send(handler, b"", headers=[("Transfer-Encoding", "chunked")], length=-1)
+        for _ in range(100):
+            handler.wfile.write(b"1\r\nx\r\n")
+            server.end.wait(0.05)
+
+    fails(server.serve(drip), data, "next to nothing came for 0.6 seconds")
+
+
+def test_a_slow_server_is_waited_for_as_long_as_something_comes(server, data):
+    content = zip_of(FILES)
+
+    def slow(handler):
+        send(handler, b"", len(content))
+        for start in range(0, len(content), 70_000):
+            handler.wfile.write(content[start : start + 70_000])
+            server.end.wait(0.5)
+
+    start_s = time.monotonic()
+    get(server.serve(slow), data, timeout_s=0.9)
+    assert time.monotonic() - start_s > 0.9
+
+
+def test_a_name_that_is_not_there(data, monkeypatch):
+    def unknown(*args, **kwargs):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    fails("http://corpus.invalid/corpus.zip", data, "no connection to the server")
+
+
+def test_a_name_server_that_never_answers(data, monkeypatch):
+    end = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: end.wait(20) and [])
+    fails("http://corpus.invalid/corpus.zip", data, "next to nothing came for 0.6 seconds")
+    end.set()
+
+
+def test_a_dead_proxy_is_named(data, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    fails("http://corpus.invalid/corpus.zip", data, "the proxy that the environment variables name")
+
+
+@pytest.mark.parametrize("url", ["corpus.zip", "ftp://127.0.0.1/corpus.zip", "http://", f"http://{'a' * 64}.it/"])
+def test_an_address_that_is_none(data, url):
+    fails(url, data, "this is no address of a web server")
+
+
+def test_the_certificate_is_verified(server, data, monkeypatch):
+    asked = {}
+
+    def refused(url, **settings):
+        asked.update(settings)
+        raise requests.exceptions.SSLError("certificate verify failed")
+
+    monkeypatch.setattr(requests, "get", refused)
+    fails("https://127.0.0.1/corpus.zip", data, "certificate could not be verified")
+    assert asked.get("verify", True) is True
+
+
+# ---- the disk, the user and another process
+
+
+def test_a_full_disk(server, data):
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        sentence = fails(server.serve(zip_of(FILES)), data, "could not be written to .*File too large.*make room")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "SER_DATA" in sentence
+
+
+def test_a_data_folder_that_is_a_file(server, data, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    fails(server.serve(zip_of(FILES)), tmp_path / "file", "could not be written to .*see that you may write")
+    fails(server.serve(zip_of(FILES)), tmp_path / "file" / "data", "could not be written to")
+
+
+def test_the_old_folder_comes_back_when_the_new_cannot_take_its_place(server, data, monkeypatch):
+    rename = Path.rename
+
+    def refuse(self, target):
+        if ".partial-" in str(self):
+            raise PermissionError(13, "Permission denied")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    fails(server.serve(zip_of(FILES)), data, "could not be written to .*Permission denied")
+
+
+def test_one_download_at_a_time(server, data):
+    fcntl = pytest.importorskip("fcntl")
+    handle = os.open(data, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    (data / ".EMOVO.partial-other").mkdir()
+    fails(server.serve(zip_of(FILES)), data, "Another download .* is running: wait")
+    os.close(handle)
+    get(server.serve(zip_of(FILES)), data)
+    assert not list(data.glob(".*"))
+
+
+@pytest.mark.parametrize("system", ["no fcntl", "no lock"])
+def test_without_locks_the_work_of_others_is_left_alone(server, data, monkeypatch, system):
+    def unsupported(*args):
+        raise OSError(9, "Bad file descriptor")
+
+    if system == "no lock":
+        monkeypatch.setattr(fetch.fcntl, "flock", unsupported)
+    else:
+        monkeypatch.setattr(fetch, "fcntl", None)
+    (data / ".EMOVO.partial-other").mkdir()
+    get(server.serve(zip_of(FILES)), data)
+    assert [path.name for path in data.glob(".*")] == [".EMOVO.partial-other"]
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from ser_utils import fetch
+fetch.SOURCES["tiny"] = fetch.Source("EMOVO", "", Path(sys.argv[1]), 1, 1_000_000, "")
+fetch.fetch("tiny", url=sys.argv[2], data=Path(sys.argv[3]), timeout_s=30)
+"""
+
+
+@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_download(server, data, tmp_path, kill):
+    content = zip_of(FILES)
+    is_half_sent = threading.Event()
+
+    def stall(handler):
+        send(handler, content[:100_000], len(content))
+        is_half_sent.set()
+        server.end.wait()
+
+    before = snapshot(tmp_path)
+    arguments = [sys.executable, "-c", PROGRAM, tmp_path / "tiny.sha256", server.serve(stall, "/stall"), data]
+    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        assert is_half_sent.wait(20)
+        while not any(path.stat().st_size for path in data.glob(".EMOVO.partial-*/archive.zip")):
+            time.sleep(0.02)
+        process.send_signal(kill)
+        assert process.wait(5) != 0
+    assert (snapshot(tmp_path) == before) == (kill == signal.SIGINT)
+    get(server.serve(content), data)
+    assert sorted(path.name for path in data.iterdir()) == ["EMOVO", "EMOVO.before-1"]
+    assert snapshot(data / "EMOVO.before-1") == {"f1": True, "f1/mine.wav": b"a clip of the user"}
