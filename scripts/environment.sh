@@ -1,95 +1,182 @@
-# Sourced by run_all.sh and run_tests.sh: sets `python` to one that has the study installed, making .venv where none has.
-# No root needed. A failure is one sentence on standard error and status 1.
+# Sourced by run_all.sh and run_tests.sh: sets `python` to one that has the study installed, making .venv where none
+# has. No root needed; bash 3.2 (macOS) is enough. A failure is one sentence on standard error and status 1.
 
-study=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+study=$(CDPATH='' cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+venv="$study/.venv"
+lock="$study/requirements.lock"
+log="$study/.cache/install.log"
+no_room="The disk is full: .venv takes 3 GB, and the temporary folder 1 GB while installing; make room and run the same command again."
 
 fail() { printf '%s\n' "$*" >&2; exit 1; }
 
-in_range() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1; }
+# Whether a command is a Python of a version that pyproject.toml allows, and a statement runs in it.
+in_range() {
+  "$1" -c "import sys; ${2:-pass}; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))" >/dev/null 2>&1
+}
 
-# Whether a Python has this study and its main packages, found without importing them.
+# Whether a Python has this very checkout and all that pyproject.toml asks for, found without importing it.
 has_study() {
   in_range "$1" && (cd / && "$1" - "$study" >/dev/null 2>&1) <<'PYTHON'
-import sys
+import sys, tomllib
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-packages = ["tensorflow", "librosa", "papermill", "jupyterlab", "nbval", "playwright", "pooch", "sklearn"]
-here = find_spec("ser_utils")
-sys.exit(here is None or Path(here.origin).parent.parent != Path(sys.argv[1]) or not all(map(find_spec, packages)))
+from packaging.requirements import Requirement
+study = Path(sys.argv[1]).resolve()
+needs = map(Requirement, tomllib.loads((study / "pyproject.toml").read_text())["project"]["dependencies"])
+sys.exit(Path(find_spec("ser_utils").origin).resolve().parent.parent != study
+         or not all(need.specifier.contains(version(need.name), prereleases=True) for need in needs))
 PYTHON
 }
 
+# What .venv/study holds when .venv is complete: where the checkout was, as a .venv does not survive a move, and of what.
+fingerprint() { { echo "$study"; cat "$lock" "$study/pyproject.toml"; } | cksum; }
+
+ready() { [ "$(cat "$venv/study" 2>/dev/null)" = "$(fingerprint)" ] && in_range "$venv/bin/python"; }
+
+# The first Python in range, one that can make an environment before one that cannot.
 find_python() {
-  local name
-  for name in python3 python3.13 python3.12 python3.11 python; do
-    if command -v "$name" >/dev/null && in_range "$name"; then command -v "$name"; return; fi
+  local name needs
+  for needs in 'import ensurepip, venv' ''; do
+    for name in python3 python3.13 python3.12 python3.11 python; do
+      if command -v "$name" >/dev/null && in_range "$name" "$needs"; then command -v "$name"; return; fi
+    done
   done
-  return 1
+  command -v uv >/dev/null && uv run --quiet --no-project --python '>=3.11,<3.14' \
+    python -c 'import sys; print(sys._base_executable)' 2>/dev/null
 }
 
-# pip's own words are kept in a log; what it is doing is shown line by line on a terminal, as a running count elsewhere.
+# The second of two starts waits here for the first. The lock is on file descriptor 9, which pip inherits: a crash leaves
+# nothing locked, and nothing is unlocked while an orphaned pip still writes.
+take_turns() {
+  { mkdir -p "$study/.cache" && : >>"$study/.cache/environment.lock"; } 2>/dev/null ||
+    fail "No environment here has the study, and none can be made, as $study cannot be written to: copy it to a folder of yours."
+  exec 9>>"$study/.cache/environment.lock"
+  "$1" - 2>/dev/null <<'PYTHON' || true  # a file system without locks
+import fcntl
+try:
+    fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    print("Another start is making .venv; waiting for it ...", flush=True)
+    fcntl.flock(9, fcntl.LOCK_EX)
+PYTHON
+}
+
+make_venv() {
+  local said package
+  echo "Making .venv with $("$1" --version) ..."
+  if said=$("$1" -m venv --clear "$venv" 2>&1); then return; fi
+  if command -v uv >/dev/null && uv venv --quiet --clear --seed --python "$1" "$venv" >/dev/null 2>&1; then return; fi
+  rm -rf "$venv" 2>/dev/null || true
+  case "$said" in
+    *"No space left"*) fail "$no_room" ;;
+    *"ensurepip is not"* | *"No module named"*)
+      package=$("$1" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
+      fail "$("$1" --version) has no venv module: install it (Debian, Ubuntu: apt install $package) and run the same command again." ;;
+    *) fail "$("$1" --version) could not make .venv: $(tail -n 1 <<<"$said")" ;;
+  esac
+}
+
 install() {
-  local log="$study/.venv/install.log" total
-  total=$(grep -c '^[a-z0-9].*==' "$study/requirements.lock")
-  echo "Installing up to $total pinned packages into .venv (about 2 minutes; 1.5 GB of disk and more) ..."
-  if command -v uv >/dev/null && VIRTUAL_ENV="$study/.venv" uv pip install --require-hashes -r "$study/requirements.lock" &&
-     VIRTUAL_ENV="$study/.venv" uv pip install --quiet --no-deps --no-build-isolation -e "$study"; then
-    return
+  echo "Installing up to $(count_pins) pinned packages (1 to 3 minutes with a good connection; 3 GB of disk) ..."
+  : >"$log"
+  if command -v uv >/dev/null; then
+    if with_uv; then return; fi
+    echo "uv could not install them; trying pip ..."
   fi
-  "$1" -m pip install --disable-pip-version-check --retries 2 --timeout 30 --require-hashes -r "$study/requirements.lock" 2>&1 |
-    tee "$log" | show_pip "$total"
-  [ "${PIPESTATUS[0]}" = 0 ] && "$1" -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation \
-    -e "$study" >>"$log" 2>&1
+  if with_pip --require-hashes -r "$lock" && with_pip --no-deps --no-build-isolation -e "$study"; then
+    echo "status 0"
+  else
+    echo "status 1"
+  fi 2>&1 | watch_pip
 }
 
-show_pip() {
-  local line n=0 last=-1
+count_pins() { grep -c '^[a-z0-9].*==' "$lock"; }
+
+with_pip() {
+  "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --progress-bar off --retries 2 --timeout 15 "$@"
+}
+
+# uv draws its own progress bars on a terminal; elsewhere its words go to the log.
+with_uv() (
+  quiet=--quiet
+  if [ -t 2 ]; then quiet=""; else exec 2>>"$log"; fi
+  uv pip install --python "$venv/bin/python" $quiet --compile-bytecode --require-hashes -r "$lock" &&
+    uv pip install --python "$venv/bin/python" --quiet --no-deps --no-build-isolation -e "$study"
+)
+
+# Keeps what pip says in the log, shows how far it is, and where it failed says why.
+watch_pip() {
+  local line n=0 total status=1 offline="" errors=""
+  total=$(count_pins)
   while IFS= read -r line; do
+    printf '%s\n' "$line" 2>/dev/null >>"$log" || true
     case "$line" in
-      Collecting*) n=$((n + 1)); [ -t 1 ] && printf '\r  resolved %d of up to %d packages ' "$n" "$1"
-                   if [ ! -t 1 ] && [ $((n / 50)) != "$last" ]; then last=$((n / 50)); echo "  resolved $n of up to $1 packages"; fi ;;
-      Installing*) [ -t 1 ] && echo; echo "  unpacking $n packages (the longest step) ..." ;;
+      "status "*) status=${line#status } ;;
+      Collecting*) n=$((n + 1)) line=${line#Collecting }; show_count "$n of up to $total packages: ${line%% *}" "$n" ;;
+      "Installing collected packages"*) show_count "unpacking $n packages (about a minute) ..." ;;
+      *"Retrying ("* | *"timed out"* | *"onnection"*) offline=yes ;;
+      ERROR:* | *Error:*) errors="$errors$line " ;;
     esac
   done
+  if [ "$status" != 0 ]; then say_why "$errors" "$offline"; fi
 }
 
-why_not() {
-  if grep -qiE 'name resolution|network is unreachable|connection (refused|error|broken)|timed out|retries|no matching distribution|could not find a version|proxy' "$1"; then
-    echo "The packages could not be downloaded: is this machine online? Then run the same command again; it goes on where it stopped."
-  else
-    echo "Installing the packages failed: $(grep -m1 -i error "$1" || tail -n 1 "$1") (the whole log: .venv/install.log)."
+# On a terminal one line that changes, elsewhere every fiftieth package; what has no number always gets a line of its own.
+show_count() {
+  if [ -t 1 ]; then
+    printf '\r\033[K  %.76s' "$1"
+    if [ -z "${2:-}" ]; then echo; fi
+  elif [ $((${2:-0} % 50)) = 0 ]; then
+    echo "  $1"
   fi
 }
 
+say_why() {
+  case "$1" in
+    *"No space left"*) fail "$no_room" ;;
+    *"No matching distribution"*)
+      [ -n "$2" ] || fail "The study needs Linux or macOS on Apple silicon, 64 bit: ${1#*ERROR: }" ;;
+  esac
+  [ -z "$2" ] || fail "The packages could not be downloaded: is this machine online? The same command goes on once it is."
+  fail "Installing the packages failed: ${1:-pip stopped without a word. }(All that pip said: .cache/install.log.)"
+}
+
+warm_up() {
+  local said
+  echo "Compiling librosa's kernels, once (about 20 s) ..."
+  said=$("$venv/bin/python" -c 'from ser_utils.audio import warm_up; warm_up()' 2>&1) ||
+    fail "The packages are installed but do not run: $(tail -n 1 <<<"$said")"
+}
+
+# What is not finished has no .venv/study: it is made anew, unless all is there and may only have to be brought up to date.
 make_environment() {
   local base
-  if ! base=$(find_python); then
-    if command -v uv >/dev/null && uv venv --quiet --seed --python '>=3.11,<3.14' --allow-existing "$study/.venv" >/dev/null 2>&1; then
-      base="$study/.venv/bin/python"
-    else
-      fail "No Python 3.11, 3.12 or 3.13 found on the PATH (found: $(python3 --version 2>&1 | head -n 1)): install one and run the same command again."
-    fi
+  base=$(find_python) ||
+    fail "No Python 3.11, 3.12 or 3.13 found on the PATH ($(python3 --version 2>/dev/null || echo no python3) there): install one and run the same command again."
+  take_turns "$base"
+  if ! ready; then
+    trap 'echo "Stopped; the same command starts again." >&2; exit 130' INT
+    rm -f "$venv/study"
+    if ! has_study "$venv/bin/python" || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then make_venv "$base"; fi
+    install
+    warm_up
+    fingerprint >"$venv/study"
+    trap - INT
   fi
-  echo "Making .venv with $("$base" --version) ..."
-  if [ ! -x "$study/.venv/bin/python" ] || ! in_range "$study/.venv/bin/python" || ! "$study/.venv/bin/python" -m pip --version >/dev/null 2>&1; then
-    "$base" -m venv --clear "$study/.venv" >/dev/null 2>&1 ||
-      { rm -rf "$study/.venv"; fail "$("$base" --version) cannot make a virtual environment: install its venv module (on Debian and Ubuntu: apt install python3-venv) and run the same command again."; }
-  fi
-  install "$study/.venv/bin/python" || fail "$(why_not "$study/.venv/install.log")"
-  echo "Compiling librosa's kernels, once (about 20 s) ..."
-  "$study/.venv/bin/python" -c 'from ser_utils.audio import warm_up; warm_up()' || fail "The packages are installed but do not run: remove .venv and run the same command again."
-  lock_hash > "$study/.venv/study"
+  exec 9>&-
 }
-
-lock_hash() { cat "$study/requirements.lock" "$study/pyproject.toml" | cksum; }
 
 choose_environment() {
   local active
   for active in "${VIRTUAL_ENV:-}" "${CONDA_PREFIX:-}"; do
-    if [ -n "$active" ] && has_study "$active/bin/python"; then python="$active/bin/python"; return; fi
+    if [ -n "$active" ] && [ ! "$active" -ef "$venv" ] && has_study "$active/bin/python"; then
+      python="$active/bin/python"
+      return
+    fi
   done
-  python="$study/.venv/bin/python"
-  if [ "$(cat "$study/.venv/study" 2>/dev/null)" != "$(lock_hash)" ]; then make_environment; fi
+  python="$venv/bin/python"
+  if ! ready; then make_environment; fi
 }
 
 choose_environment

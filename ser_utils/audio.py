@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import io
 from pathlib import Path
 
@@ -99,12 +100,15 @@ def f0_contour(y: np.ndarray, *, sr: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def measures(y: np.ndarray, sr: int) -> dict[str, float]:
-    """A signal in numbers: duration_s, level_dbfs, median F0 (f0_hz), and the level of its softest tenth of frames."""
+    """A signal in numbers: duration_s, level_dbfs, median F0 (f0_hz; NaN where nothing is voiced), and the
+    level under which its softest tenth of frames lies (softest_dbfs)."""
     frames = librosa.feature.rms(y=y)[0]
+    f0 = f0_contour(y, sr=sr)[1]
+    voiced = f0[np.isfinite(f0)]
     return {
         "duration_s": y.size / sr,
         "level_dbfs": level_dbfs(y),
-        "f0_hz": float(np.nanmedian(f0_contour(y, sr=sr)[1])),
+        "f0_hz": float(np.median(voiced)) if voiced.size else np.nan,
         "softest_dbfs": float(20 * np.log10(np.quantile(frames, 0.1) + 1e-12)),
     }
 
@@ -131,7 +135,7 @@ def players(clips: dict[str, tuple[np.ndarray, int]], *, allowed: bool) -> HTML:
         sf.write(mp3, 0.9 * quiet / max(np.abs(quiet).max(), 1e-6), 16_000, format="MP3")
         data = base64.b64encode(mp3.getvalue()).decode("ascii")
         figures.append(
-            f'<figure style="display:inline-block;margin:4px"><figcaption>{label}</figcaption>'
+            f'<figure style="display:inline-block;margin:4px"><figcaption>{html.escape(label)}</figcaption>'
             f'<audio controls preload="none" src="data:audio/mpeg;base64,{data}"></audio></figure>'
         )
     return HTML("".join(figures))

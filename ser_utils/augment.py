@@ -79,23 +79,30 @@ def augment(y: np.ndarray, *, sr: int, variant: str, strengths: Mapping, clip: s
     StudyError
         `variant` is not registered.
     """
-    check_variants([variant])
     if variant == ORIGINAL:
         return y
+    check_variants([variant])
     digest = hashlib.sha256(f"{seed}/{clip}/{variant}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
     return AUGMENTATIONS[variant](y, sr, rng, strengths).astype(np.float32, copy=False)
 
 
 def check_variants(variants: list[str]) -> None:
-    """Raise `StudyError` naming what there is, where a variant is not registered."""
-    unknown = [name for name in variants if name != ORIGINAL and name not in AUGMENTATIONS]
-    if unknown:
-        raise StudyError(f"Unknown augmentation {unknown[0]!r}: there are {', '.join(AUGMENTATIONS)}.")
+    """Raise `StudyError` where a variant to add to the original is not registered, or is named twice."""
+    for i, name in enumerate(variants):
+        if name == ORIGINAL:
+            raise StudyError(f"{ORIGINAL!r} is not an augmentation: every clip's original is always there, leave it out.")
+        if name not in AUGMENTATIONS:
+            raise StudyError(f"Unknown augmentation {name!r}: there are {', '.join(AUGMENTATIONS)}.")
+        if name in variants[:i]:
+            raise StudyError(f"The augmentation {name!r} is named twice: name each once.")
 
 
 def check_strengths(strengths: Mapping) -> None:
     """Raise `StudyError` where a strength cannot work."""
+    for name, value in strengths.items():
+        if not np.isfinite(value):
+            raise StudyError(f"{name.upper()} is {value}: expected a finite number.")
     if strengths["noise_amplitude"] < 0:
         raise StudyError(f"NOISE_AMPLITUDE is {strengths['noise_amplitude']}: expected 0 or more.")
     if strengths["stretch_rate"] <= 0:

@@ -186,10 +186,10 @@ def utterance_table(corpus: Corpus, root: Path | None = None) -> tuple[pd.DataFr
         name = path.relative_to(root).as_posix()
         try:
             labels = parse_name(path.stem, corpus)
-            twin = seen.setdefault((labels["speaker"], path.stem.lower()), name)
-            if twin != name:
-                raise AudioError(f"the same utterance as {twin}")
+            if path.stem.lower() in seen:
+                raise AudioError(f"the same utterance as {seen[path.stem.lower()]}")
             rows.append({"file": name, "corpus": corpus.name, **labels, **describe(path)})
+            seen[path.stem.lower()] = name  # only now: an unusable file does not keep its twin out
         except AudioError as error:
             skipped.append({"file": name, "reason": str(error)})
     if not rows:
@@ -202,14 +202,8 @@ def utterance_table(corpus: Corpus, root: Path | None = None) -> tuple[pd.DataFr
 
 def audio_files(root: Path) -> list[Path]:
     """Audio files at any depth below `root`, sorted; hidden ones (also macOS' ``._x.wav``) are not audio."""
-    return sorted(
-        (
-            path
-            for path in root.rglob("*")
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-        ),
-        key=lambda path: path.relative_to(root).as_posix(),
-    )
+    names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
+    return [root / name for name in names if not re.search(r"(^|/)\.", name) and (root / name).is_file()]
 
 
 def parse_name(stem: str, corpus: Corpus) -> dict[str, str]:
@@ -253,25 +247,36 @@ def remarks(utterances: pd.DataFrame, corpus: Corpus) -> list[str]:
         )
     for channels, clips in utterances.groupby("channels"):
         if channels != utterances.channels.mode()[0]:
-            kind = "mono" if channels == 1 else f"of {channels} channels"
-            names = ", ".join(clips.file[:3])
-            said.append(f"{len(clips)} {'file is' if len(clips) == 1 else 'files are'} {kind} unlike the rest: {names}.")
+            kind = {1: "mono", 2: "stereo"}.get(channels, f"of {channels} channels")
+            said.append(f"{_counted(clips, 'is', 'are')} {kind}, unlike the rest: {_some(clips)}.")
     if utterances.sample_rate.nunique() > 1:
         said.append(
             "The sample rates differ: "
             + ", ".join(f"{count} at {rate} Hz" for rate, count in utterances.sample_rate.value_counts().sort_index().items())
             + ". Where that goes with the speaker or the emotion, a model can hear it."
         )
-    if (low := utterances.sample_rate < 16_000).any():
+    low, clipped = utterances[utterances.sample_rate < 16_000], utterances[utterances.peak >= 0.999]
+    twice = utterances[utterances.sha256.duplicated(keep=False)]
+    if len(low):
         said.append(
-            f"{low.sum()} clips are sampled below 16 kHz: what they lack above {utterances.sample_rate.min() // 2} "
-            "Hz cannot be brought back."
+            f"{_counted(low, 'is', 'are')} sampled below 16 kHz ({_some(low)}): what lay above "
+            f"{low.sample_rate.min() // 2} Hz is lost, and no resampling brings it back."
         )
-    if (clipped := utterances.peak >= 0.999).any():
-        said.append(f"{clipped.sum()} clips reach full scale and may be clipped.")
-    if (twice := utterances.sha256.duplicated(keep=False)).any():
-        said.append(f"{twice.sum()} files hold the same recording as another file: {', '.join(utterances.file[twice][:4])}.")
+    if len(clipped):
+        said.append(f"{_counted(clipped, 'reaches', 'reach')} full scale and may be clipped: {_some(clipped)}.")
+    if len(twice):
+        said.append(f"{len(twice)} files hold the same recording as another file: {_some(twice)}.")
     return said
+
+
+def _counted(clips: pd.DataFrame, one: str, more: str) -> str:
+    """``1 file`` or ``7 files``, with the verb that goes with it."""
+    return f"1 file {one}" if len(clips) == 1 else f"{len(clips)} files {more}"
+
+
+def _some(clips: pd.DataFrame) -> str:
+    """The first few files' names."""
+    return ", ".join(clips.file[:4]) + (" ..." if len(clips) > 4 else "")
 
 
 def relabel(emotions: pd.Series, *, drop: list[str], rename: Mapping[str, str]) -> pd.Series:
@@ -302,7 +307,8 @@ def relabel(emotions: pd.Series, *, drop: list[str], rename: Mapping[str, str]) 
             raise StudyError(f"No utterance is labelled {name!r}: there are {', '.join(sorted(there))}.")
     kept = emotions[~emotions.isin(drop)].replace(dict(rename))
     if kept.nunique() < 2:
-        raise StudyError(f"{kept.nunique()} emotion is left after dropping and renaming: a classifier needs two or more.")
+        left = f"only {kept.iloc[0]!r} is" if len(kept) else "no emotion is"
+        raise StudyError(f"After dropping and renaming, {left} left: a classifier needs two emotions or more.")
     return kept
 
 

@@ -12,7 +12,7 @@ import librosa
 import numpy as np
 import pandas as pd
 
-from ser_utils.audio import read_audio, warm_up
+from ser_utils.audio import AudioError, read_audio, warm_up
 from ser_utils.augment import ORIGINAL, augment, check_strengths, check_variants
 from ser_utils.errors import StudyError
 from ser_utils.progress import progress
@@ -90,7 +90,10 @@ def get_feature_set(name: str) -> FeatureSet:
 def clip_features(root: Path, file: str, features: str, variants: list[str], strengths: Mapping, seed: int) -> np.ndarray:
     """The features of one recording in all its variants [shape=(1 + len(variants), n_features)]; it is read once."""
     feature_set = get_feature_set(features)
-    y, sr = read_audio(root / file, sr=feature_set.sr)
+    try:
+        y, sr = read_audio(root / file, sr=feature_set.sr)
+    except AudioError as error:
+        raise StudyError(f"{file} cannot be used any more, {error}: run 01_explore again.") from error
     return np.stack(
         [
             feature_set.extract(augment(y, sr=sr, variant=variant, strengths=strengths, clip=file, seed=seed), sr)

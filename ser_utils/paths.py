@@ -3,6 +3,7 @@
 The environment variables ``SER_DATA``, ``SER_OUT`` and ``SER_REPORTS`` move the three folders elsewhere (the tests do).
 """
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,3 +45,9 @@ def write_aside(path: Path) -> Iterator[Path]:
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, values: object) -> None:
+    """Write JSON values to a file, aside and renamed."""
+    with write_aside(path) as aside:
+        aside.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

@@ -78,26 +78,12 @@ def durations_and_levels(utterances: pd.DataFrame, classes: list[str]) -> Figure
             ax=ax,
             saturation=0.6,
         )
-        sns.stripplot(
-            utterances,
-            x="emotion",
-            y=column,
-            order=classes,
-            color="black",
-            size=1.6,
-            alpha=0.5,
-            ax=ax,
-            jitter=_jitter(utterances),
-        )
+        centre = utterances.emotion.map(classes.index)  # the points are spread sideways, the same way each time
+        spread = np.random.default_rng(0).uniform(-0.25, 0.25, len(utterances))
+        ax.scatter(centre + spread, utterances[column], s=3, color="black", alpha=0.5, linewidth=0, zorder=3)
         ax.set(xlabel="", ylabel=label, title=label.split(" (")[0].capitalize() + " by emotion")
         ax.tick_params(axis="x", rotation=35)
     return fig
-
-
-def _jitter(utterances: pd.DataFrame) -> float:
-    """Jitter of points; seeds the generator that seaborn draws from, so that a figure is the same each time."""
-    np.random.seed(len(utterances))
-    return 0.25
 
 
 def levels_by_speaker(utterances: pd.DataFrame, classes: list[str]) -> Figure:
@@ -127,8 +113,10 @@ def one_sentence(clips: Mapping[str, tuple[np.ndarray, int]], title: str) -> Fig
         Speaker and sentence.
     """
     longest = max(y.size / sr for y, sr in clips.values())
-    fig, axes = plt.subplots(3, len(clips), figsize=(1.9 * len(clips), 5.6), sharex=True, sharey="row")
+    fig, axes = plt.subplots(3, len(clips), figsize=(1.9 * len(clips), 5.6), sharex=True, sharey="row", squeeze=False)
     for column, (emotion, (y, sr)) in zip(axes.T, clips.items(), strict=True):
+        if sr < 16_000:  # the axis goes up to 8 kHz for every clip
+            y, sr = librosa.resample(y, orig_sr=sr, target_sr=16_000), 16_000
         log_mel = librosa.power_to_db(librosa.feature.melspectrogram(y=y, sr=sr, n_mels=64, fmax=8000), ref=np.max)
         times, f0 = f0_contour(y, sr=sr)
         column[0].plot(np.arange(y.size) / sr, y, color=colour_of(emotion), linewidth=0.4)
@@ -151,7 +139,7 @@ def one_sentence(clips: Mapping[str, tuple[np.ndarray, int]], title: str) -> Fig
 def variants(clips: Mapping[str, tuple[np.ndarray, int]], title: str) -> Figure:
     """Waveform and log-mel spectrogram of a recording and its augmented variants, a column each."""
     longest = max(y.size / sr for y, sr in clips.values())
-    fig, axes = plt.subplots(2, len(clips), figsize=(2.2 * len(clips), 4), sharex=True, sharey="row")
+    fig, axes = plt.subplots(2, len(clips), figsize=(2.2 * len(clips), 4), sharex=True, sharey="row", squeeze=False)
     for column, (name, (y, sr)) in zip(axes.T, clips.items(), strict=True):
         log_mel = librosa.power_to_db(librosa.feature.melspectrogram(y=y, sr=sr, n_mels=64, fmax=sr / 2), ref=np.max)
         column[0].plot(np.arange(y.size) / sr, y, linewidth=0.4)

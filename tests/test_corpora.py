@@ -1,0 +1,377 @@
+"""Corpora: names to labels, the table of utterances, and a clear word on everything that is not as it should be."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile as sf
+
+from ser_utils import paths
+from ser_utils.audio import AudioError
+from ser_utils.corpora import (
+    COLUMNS,
+    CORPORA,
+    EMOTIONS,
+    audio_files,
+    class_order,
+    get_corpus,
+    missing_cells,
+    parse_name,
+    relabel,
+    remarks,
+    utterance_table,
+)
+from ser_utils.errors import StudyError
+
+EMOVO = CORPORA["emovo"]
+WORDS = {"neu": "neutral", "dis": "disgust", "gio": "joy", "pau": "fear", "rab": "anger", "sor": "surprise", "tri": "sadness"}
+"""EMOVO's codes, abbreviated Italian: neutralità, disgusto, gioia, paura, rabbia, sorpresa, tristezza."""
+
+
+def hiss(seed=0, channels=1, peak=0.1, size=4_000):
+    return np.random.default_rng(seed).uniform(-peak, peak, (size, channels))
+
+
+def put(root, *names, sr=16_000, **how):
+    """Write a recording of its own to each name."""
+    for i, name in enumerate(names):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        sf.write(root / name, hiss(seed=hash((name, i)) % 2**32, **how), sr)
+
+
+@pytest.fixture
+def table_of(tmp_path):
+    """The two tables of a folder with these files."""
+
+    def make(*names, **how):
+        put(tmp_path, *names, **how)
+        return utterance_table(EMOVO, tmp_path)
+
+    return make
+
+
+# The registry
+
+
+@pytest.mark.parametrize("code", WORDS)
+@pytest.mark.parametrize("name", ["emovo", "demo"])
+def test_each_code_means_its_italian_word(name, code):
+    assert parse_name(f"{code}-f2-b1", CORPORA[name])["emotion"] == WORDS[code]
+    assert len(CORPORA[name].emotions) == len(WORDS)
+
+
+@pytest.mark.parametrize("corpus", CORPORA.values(), ids=CORPORA)
+def test_registered_corpus_is_complete(corpus):
+    assert CORPORA[corpus.name] is corpus
+    assert sorted(corpus.emotions.values()) == sorted(EMOTIONS)
+    assert len(corpus.genders) * len(corpus.emotions) * len(corpus.sentences) == corpus.n_utterances
+    assert set(corpus.genders.values()) == {"female", "male"}
+    assert corpus.where.endswith(".") and corpus.licence and corpus.citation
+
+
+def test_emovo_is_as_its_paper_says():
+    assert EMOVO.n_utterances == 588
+    assert EMOVO.genders == dict.fromkeys(["f1", "f2", "f3"], "female") | dict.fromkeys(["m1", "m2", "m3"], "male")
+    assert list(EMOVO.sentences) == "b1 b2 b3 l1 l2 l3 l4 n1 n2 n3 n4 n5 d1 d2".split()
+    assert EMOVO.sentences["l1"] == "L'autunno prossimo Tony partirà per la Spagna nella prima metà di ottobre."
+    assert not EMOVO.audio_is_free
+    assert "turned down by hand" in EMOVO.known["level"]
+
+
+def test_demo_says_that_it_is_synthetic():
+    assert CORPORA["demo"].notice.startswith("Synthetic demo voices")
+    assert "synthetic" in CORPORA["demo"].title
+
+
+def test_corpus_is_found_in_either_case_and_unknown_one_names_those_there_are():
+    assert get_corpus("EMOVO") is EMOVO
+    with pytest.raises(StudyError, match="^Unknown corpus 'emodb': expected one of demo, emovo.$"):
+        get_corpus("emodb")
+
+
+def test_root_is_below_the_data_folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "DATA", tmp_path)
+    assert EMOVO.root == tmp_path / "EMOVO"
+
+
+# File names
+
+
+def test_name_says_who_what_and_how():
+    assert parse_name("rab-m1-l1", EMOVO) == {"speaker": "m1", "gender": "male", "sentence": "l1", "emotion": "anger"}
+    assert parse_name("RAB-M1-L1", EMOVO) == parse_name("rab-m1-l1", EMOVO)
+    assert parse_name("tri-f9-b2", EMOVO)["gender"] == "unknown"
+
+
+@pytest.mark.parametrize("stem", ["", "take 1", "rab-m1", "rab_m1_l1", "rab-m1-l1-2", "xrab-m1-l1 ", "rab-x1-l1", "-m1-l1"])
+def test_name_outside_the_scheme_is_told_the_scheme(stem):
+    with pytest.raises(
+        AudioError, match=r"^its name does not fit the scheme of EMOVO \(\{emotion\}-\{speaker\}-\{sentence\}\)$"
+    ):
+        parse_name(stem, EMOVO)
+
+
+def test_unknown_emotion_code_is_named_with_those_there_are():
+    with pytest.raises(AudioError, match="^its emotion code 'bor' is not one of neu, dis, gio, pau, rab, sor, tri$"):
+        parse_name("bor-m1-l1", EMOVO)
+
+
+# The table
+
+
+def test_row_of_a_recording(table_of):
+    utterances, skipped = table_of("m1/rab-m1-l1.wav", size=8_000)
+    assert list(utterances.columns) == COLUMNS
+    assert utterances.drop(columns=["sha256", "level_dbfs", "peak"]).to_dict("records") == [
+        {
+            "file": "m1/rab-m1-l1.wav",
+            "corpus": "emovo",
+            "speaker": "m1",
+            "gender": "male",
+            "sentence": "l1",
+            "emotion": "anger",
+            "duration_s": 0.5,
+            "sample_rate": 16_000,
+            "channels": 1,
+        }
+    ]
+    assert skipped.empty and list(skipped.columns) == ["file", "reason"]
+
+
+def test_rows_are_sorted_by_file_however_they_were_written(table_of):
+    names = ["m2/joy/gio-m2-l1.flac", "f1/tri-f1-b2.wav", "f1/dis-f1-b1.ogg", "neu-f3-d1.wav"]
+    assert list(table_of(*names)[0].file) == sorted(names)
+
+
+def test_upper_case_names_are_read_as_lower_case(table_of):
+    utterances, _ = table_of("M1/RAB-M1-L1.WAV")
+    assert utterances.loc[0, ["file", "speaker", "sentence", "emotion"]].tolist() == ["M1/RAB-M1-L1.WAV", "m1", "l1", "anger"]
+
+
+def test_eight_khz_and_stereo_recordings_are_kept(table_of, tmp_path):
+    put(tmp_path, "rab-m1-l1.wav", sr=8_000)
+    utterances, skipped = table_of("rab-m1-l2.wav", channels=2)
+    assert utterances[["sample_rate", "channels"]].to_numpy().tolist() == [[8_000, 1], [16_000, 2]]
+    assert skipped.empty
+
+
+def test_hidden_and_other_files_are_no_recordings(tmp_path):
+    put(tmp_path, "f1/dis-f1-b1.wav", "f1/._dis-f1-b1.wav", ".Trash/dis-f1-b2.wav", "f1/.cache/a/dis-f1-b3.wav")
+    for name in (".DS_Store", "f1/.DS_Store", "readme.txt", "f1/dis-f1-b1.txt"):
+        (tmp_path / name).write_bytes(b"\0\1")
+    (tmp_path / "f1/a.wav").mkdir()
+    assert audio_files(tmp_path) == [tmp_path / "f1/dis-f1-b1.wav"]
+
+
+def test_hidden_folder_above_the_corpus_hides_nothing(tmp_path):
+    put(tmp_path / ".data", "dis-f1-b1.wav")
+    assert len(audio_files(tmp_path / ".data")) == 1
+
+
+def test_each_unusable_file_is_skipped_with_its_reason(table_of, tmp_path):
+    put(tmp_path, "dis-f1-b1.wav", "bor-f1-b1.wav", "take1.wav")
+    (tmp_path / "dis-f1-b2.wav").write_bytes(b"")
+    (tmp_path / "dis-f1-b3.wav").write_bytes(b"no audio")
+    sf.write(tmp_path / "dis-f1-d1.wav", np.zeros(0), 16_000)
+    sf.write(tmp_path / "dis-f1-d2.wav", np.zeros(16_000), 16_000)
+    sf.write(tmp_path / "dis-f1-l1.wav", np.full(16_000, np.nan), 16_000, subtype="FLOAT")
+    sf.write(tmp_path / "dis-f1-l2.wav", hiss(size=100), 16_000)
+    utterances, skipped = table_of()
+    assert list(utterances.file) == ["dis-f1-b1.wav"]
+    expected = {
+        "bor-f1-b1.wav": "its emotion code 'bor'",
+        "dis-f1-b2.wav": "not readable as audio",
+        "dis-f1-b3.wav": "not readable as audio",
+        "dis-f1-d1.wav": "empty: no samples",
+        "dis-f1-d2.wav": "silent",
+        "dis-f1-l1.wav": "has samples that are not finite numbers",
+        "dis-f1-l2.wav": "too short",
+        "take1.wav": "its name does not fit the scheme",
+    }
+    assert list(skipped.file) == list(expected)
+    for reason, start in zip(skipped.reason, expected.values(), strict=True):
+        assert reason.startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("dis-f1-b1.flac", "dis-f1-b1.wav"), ("a/dis-f1-b1.wav", "b/dis-f1-b1.wav"), ("a/DIS-f1-b1.wav", "b/dis-f1-B1.wav")],
+)
+def test_twin_of_an_utterance_is_skipped(table_of, first, second):
+    utterances, skipped = table_of(first, second)
+    assert list(utterances.file) == [first]
+    assert skipped.to_dict("records") == [{"file": second, "reason": f"the same utterance as {first}"}]
+
+
+def test_unusable_file_does_not_keep_its_good_twin_out(table_of, tmp_path):
+    (tmp_path / "dis-f1-b1.flac").write_bytes(b"")
+    utterances, skipped = table_of("dis-f1-b1.wav")
+    assert list(utterances.file) == ["dis-f1-b1.wav"]
+    assert list(skipped.file) == ["dis-f1-b1.flac"]
+
+
+def test_missing_and_empty_folder_say_where_and_how_to_get_it(tmp_path):
+    for root, found in ((tmp_path / "EMOVO", "no such folder"), (tmp_path, "no audio files")):
+        with pytest.raises(StudyError) as error:
+            utterance_table(EMOVO, root)
+        assert str(error.value) == f"EMOVO is not in {root}: {found}. {EMOVO.where}"
+
+
+def test_folder_of_the_study_is_shown_from_its_root(monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    monkeypatch.setattr(paths, "DATA", tmp_path / "data")
+    with pytest.raises(StudyError, match="^EMOVO is not in data/EMOVO: no such folder"):
+        utterance_table(EMOVO)
+
+
+def test_folder_where_nothing_fits_says_why_not(table_of):
+    with pytest.raises(StudyError) as error:
+        table_of("take1.wav", "take2.wav")
+    text = str(error.value)
+    assert text.startswith("None of the 2 audio files in ") and "can be used as EMOVO; the first, take1.wav: its name" in text
+
+
+def test_demo_corpus_is_complete():
+    utterances, skipped = utterance_table(CORPORA["demo"])
+    assert len(utterances) == 168 and skipped.empty
+    assert (utterances.groupby(["speaker", "emotion"]).size() == 4).all()
+    assert (utterances.groupby("gender").speaker.nunique() == 3).all()
+    assert missing_cells(utterances, CORPORA["demo"]).empty
+    assert remarks(utterances, CORPORA["demo"]) == []
+
+
+@pytest.mark.skipif(not EMOVO.root.is_dir(), reason="needs the recordings of EMOVO in data/EMOVO")
+def test_emovo_names_are_all_read():
+    names = pd.DataFrame([parse_name(path.stem, EMOVO) for path in audio_files(EMOVO.root)])
+    assert len(names) == 588 and not names.duplicated().any()
+    assert (names.emotion.value_counts() == 84).all()
+    assert (names.groupby(["speaker", "emotion"]).size() == 14).all()
+    assert set(names.sentence) == set(EMOVO.sentences)
+
+
+# What is missing, and what could fool us
+
+TINY = dataclasses.replace(
+    EMOVO, genders={"f1": "female"}, sentences={"b1": "", "b2": ""}, emotions={"neu": "neutral", "gio": "joy"}, n_utterances=4
+)
+FULL = ("gio-f1-b1.wav", "gio-f1-b2.wav", "neu-f1-b1.wav", "neu-f1-b2.wav")
+
+
+def said(root, corpus=TINY):
+    return remarks(utterance_table(corpus, root)[0], corpus)
+
+
+def test_missing_cells_are_those_of_the_plan_without_a_recording(tmp_path):
+    put(tmp_path, *FULL[:3])
+    missing = missing_cells(utterance_table(TINY, tmp_path)[0], TINY)
+    assert missing.to_dict("records") == [{"speaker": "f1", "sentence": "b2", "emotion": "neutral"}]
+    put(tmp_path, *FULL)
+    missing = missing_cells(utterance_table(TINY, tmp_path)[0], TINY)
+    assert missing.empty and list(missing.columns) == ["speaker", "sentence", "emotion"]
+
+
+def test_complete_uniform_corpus_needs_no_remark(tmp_path):
+    put(tmp_path, *FULL)
+    assert said(tmp_path) == []
+
+
+def test_part_of_a_corpus_is_remarked(tmp_path):
+    put(tmp_path, *FULL[:3])
+    assert said(tmp_path) == [
+        "Found 3 utterances, expected 4: results on a part of a corpus do not compare with published ones."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("odd", "rest", "expected"),
+    [
+        (1, 2, "1 file is mono, unlike the rest: gio-f1-b1.wav."),
+        (2, 1, "1 file is stereo, unlike the rest: gio-f1-b1.wav."),
+        (4, 2, "1 file is of 4 channels, unlike the rest: gio-f1-b1.wav."),
+    ],
+)
+def test_odd_number_of_channels_is_remarked(tmp_path, odd, rest, expected):
+    put(tmp_path, *FULL[1:], channels=rest)
+    put(tmp_path, FULL[0], channels=odd)
+    assert said(tmp_path) == [expected]
+
+
+def test_low_and_mixed_sample_rates_are_remarked(tmp_path):
+    put(tmp_path, *FULL[:3])
+    put(tmp_path, FULL[3], sr=8_000)
+    assert said(tmp_path) == [
+        "The sample rates differ: 1 at 8000 Hz, 3 at 16000 Hz. Where that goes with the speaker or the emotion, "
+        "a model can hear it.",
+        "1 file is sampled below 16 kHz (neu-f1-b2.wav): what lay above 4000 Hz is lost, and no resampling brings it back.",
+    ]
+
+
+def test_clipping_is_remarked(tmp_path):
+    put(tmp_path, *FULL[:2])
+    for name in FULL[2:]:
+        sf.write(tmp_path / name, np.clip(hiss(seed=len(name), peak=3, size=4_000 + ord(name[-5])), -1, 1), 16_000)
+    assert said(tmp_path) == ["2 files reach full scale and may be clipped: neu-f1-b1.wav, neu-f1-b2.wav."]
+
+
+def test_one_recording_under_two_names_is_remarked(tmp_path):
+    put(tmp_path, *FULL)
+    (tmp_path / FULL[3]).write_bytes((tmp_path / FULL[0]).read_bytes())
+    assert said(tmp_path) == ["2 files hold the same recording as another file: gio-f1-b1.wav, neu-f1-b2.wav."]
+
+
+def test_long_lists_of_files_are_cut():
+    many = pd.DataFrame({"file": [f"{i}.wav" for i in range(9)], "channels": 1, "sample_rate": 8_000, "peak": 0.1})
+    many["sha256"] = many.file
+    assert "9 files are sampled below 16 kHz (0.wav, 1.wav, 2.wav, 3.wav ...)" in remarks(many, EMOVO)[1]
+
+
+# Labels
+
+
+def test_relabel_as_the_original_thesis():
+    emotions = pd.Series(EMOTIONS, index=range(10, 17))
+    kept = relabel(emotions, drop=["joy"], rename={"disgust": "disappointment", "anger": "disappointment"})
+    assert kept.to_dict() == {
+        10: "neutral",
+        11: "disappointment",
+        13: "fear",
+        14: "disappointment",
+        15: "surprise",
+        16: "sadness",
+    }
+    assert class_order(kept) == ["neutral", "disappointment", "fear", "surprise", "sadness"]
+
+
+def test_relabel_renames_all_at_once():
+    emotions = pd.Series(["joy", "fear", "anger"])
+    assert relabel(emotions, drop=[], rename={"joy": "fear", "fear": "joy"}).tolist() == ["fear", "joy", "anger"]
+    assert relabel(emotions, drop=[], rename={}).tolist() == emotions.tolist()
+
+
+@pytest.mark.parametrize(("drop", "rename"), [(["boredom"], {}), ([], {"boredom": "joy"})])
+def test_relabel_of_an_emotion_that_is_not_there(drop, rename):
+    with pytest.raises(StudyError, match="^No utterance is labelled 'boredom': there are fear, joy.$"):
+        relabel(pd.Series(["joy", "fear"]), drop=drop, rename=rename)
+
+
+@pytest.mark.parametrize(
+    ("drop", "rename", "left"),
+    [(["joy"], {}, "only 'fear' is"), ([], {"joy": "fear"}, "only 'fear' is"), (["joy", "fear"], {}, "no emotion is")],
+)
+def test_relabel_to_fewer_than_two_classes(drop, rename, left):
+    with pytest.raises(
+        StudyError, match=f"^After dropping and renaming, {left} left: a classifier needs two emotions or more.$"
+    ):
+        relabel(pd.Series(["joy", "fear"]), drop=drop, rename=rename)
+
+
+def test_class_order_is_fixed_with_new_names_behind():
+    assert class_order(pd.Series(["sadness", "zeal", "joy", "awe", "joy", "neutral"])) == [
+        "neutral",
+        "joy",
+        "sadness",
+        "awe",
+        "zeal",
+    ]
+    assert tuple(class_order(pd.Series(sorted(EMOTIONS)))) == EMOTIONS

@@ -1,0 +1,121 @@
+"""Metrics on predictions whose score is known, and intervals whose coverage is."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import f1_score, recall_score
+
+from ser_utils import metrics
+
+CLASSES = ["neutral", "joy", "anger", "fear"]
+
+
+def predictions_of(right_share, *, n_speakers=6, n_clips=40, seeds=2, rng=None, protocol="speaker"):
+    """Predictions that are right with a probability of each speaker's own; wrong ones are spread evenly."""
+    rng = rng or np.random.default_rng(0)
+    shares = np.broadcast_to(right_share, n_speakers)
+    parts = []
+    for speaker, seed in itertools.product(range(n_speakers), range(seeds)):
+        truth = np.resize(np.arange(len(CLASSES)), n_clips)
+        wrong = (truth + rng.integers(1, len(CLASSES), n_clips)) % len(CLASSES)
+        predicted = np.where(rng.uniform(size=n_clips) < shares[speaker], truth, wrong)
+        parts.append(pd.DataFrame({"speaker": f"s{speaker}", "seed": seed, "emotion": np.take(CLASSES, truth),
+                                   "predicted": np.take(CLASSES, predicted), "protocol": protocol, "model": "m",
+                                   "features": "f", "speaker_norm": "none"}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_perfect_and_constant_and_permuted_predictions():
+    truth = pd.Series(CLASSES * 5)
+    assert metrics.scores(truth, truth) == {"uar": 1, "accuracy": 1, "macro_f1": 1}
+    constant = metrics.scores(truth, pd.Series(["joy"] * 20))
+    assert constant["uar"] == pytest.approx(1 / 4) and constant["accuracy"] == pytest.approx(1 / 4)
+    assert constant["macro_f1"] == pytest.approx(0.4 / 4)  # F1 of joy is 2 * 5 / (5 + 20), of the others 0
+    swapped = truth.replace({"joy": "anger", "anger": "joy"})
+    assert metrics.scores(truth, swapped)["uar"] == pytest.approx(0.5)
+
+
+def test_uar_is_not_accuracy_where_classes_differ_in_size():
+    truth, guess = pd.Series(["joy"] * 9 + ["fear"]), pd.Series(["joy"] * 10)
+    assert metrics.scores(truth, guess)["accuracy"] == pytest.approx(0.9)
+    assert metrics.scores(truth, guess)["uar"] == pytest.approx(0.5)
+
+
+def test_a_class_that_is_predicted_but_never_true_does_not_count_as_a_class():
+    scored = metrics.scores(pd.Series(["joy", "fear"]), pd.Series(["joy", "anger"]))
+    assert scored["uar"] == pytest.approx(0.5)
+
+
+def test_summary_is_the_mean_over_seeds():
+    table = predictions_of(0.6)
+    summary = metrics.summary(table, n_resamples=50).set_index("metric")
+    by_hand = [recall_score(part.emotion, part.predicted, average="macro") for _, part in table.groupby("seed")]
+    assert summary.value["uar"] == pytest.approx(np.mean(by_hand))
+    by_hand = [f1_score(part.emotion, part.predicted, average="macro") for _, part in table.groupby("seed")]
+    assert summary.value["macro_f1"] == pytest.approx(np.mean(by_hand))
+    assert (summary.n_clips == 240).all() and (summary.n_seeds == 2).all()
+    assert (summary.ci_low <= summary.value).all() and (summary.value <= summary.ci_high).all()
+
+
+def test_interval_is_of_speakers_and_not_of_clips():
+    alike, unlike = predictions_of(0.5), predictions_of([0.1, 0.9, 0.2, 0.8, 0.3, 0.7])
+    widths = [row.ci_high - row.ci_low for table in (alike, unlike)
+              for row in metrics.summary(table).query("metric == 'uar'").itertuples()]
+    assert widths[1] > 3 * widths[0], "speakers that differ must widen the interval"
+
+
+def test_interval_covers_the_truth_about_as_often_as_it_says():
+    """20 speakers of which each has a true rate around 0.5: a 95 % percentile bootstrap covers 0.5 in about 92 %."""
+    rng = np.random.default_rng(7)
+    covered = []
+    for _ in range(120):
+        table = predictions_of(np.clip(rng.normal(0.5, 0.15, 20), 0, 1), n_speakers=20, seeds=1, rng=rng)
+        row = metrics.summary(table, n_resamples=300).query("metric == 'accuracy'").iloc[0]
+        covered.append(row.ci_low <= 0.5 <= row.ci_high)
+    assert 0.85 <= np.mean(covered) <= 0.99
+
+
+def test_same_bootstrap_each_time():
+    first, second = (metrics.summary(predictions_of(0.4), n_resamples=100) for _ in range(2))
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_by_speaker_tells_good_voices_from_bad():
+    table = metrics.by_speaker(predictions_of([1, 0, 1, 0, 1, 0]))
+    uar = table[table.metric == "uar"].set_index("speaker").value
+    assert list(uar[["s0", "s1"]]) == [1, 0]
+    assert set(table.n_clips) == {40}
+
+
+def test_confusion_is_normalised_by_true_label_and_in_the_given_order():
+    table = pd.DataFrame({"protocol": "speaker", "seed": 0, "emotion": ["joy", "joy", "joy", "fear"],
+                          "predicted": ["joy", "fear", "fear", "fear"]})
+    shares = metrics.confusion_table(table, ["joy", "fear"]).set_index("emotion")
+    assert shares.loc["joy", ["joy", "fear"]].tolist() == pytest.approx([1 / 3, 2 / 3])
+    assert shares.loc["fear", ["joy", "fear"]].tolist() == [0, 1]
+
+
+def test_report_counts_the_clips_of_one_seed():
+    report = metrics.report_table(predictions_of(1.0), CLASSES).set_index("emotion")
+    assert report.loc["joy", ["precision", "recall", "f1", "support"]].tolist() == [1, 1, 1, 60]
+    assert list(report.index) == [*CLASSES, "macro avg"]
+
+
+def test_value_of_wants_exactly_one_row():
+    summary = metrics.summary(predictions_of(0.5), n_resamples=20)
+    assert metrics.value_of(summary, metric="uar") == summary.value[0]
+    with pytest.raises(KeyError, match="3 rows"):
+        metrics.value_of(summary, protocol="speaker")
+
+
+def test_headline_says_the_numbers_of_the_table():
+    both = pd.concat([predictions_of(1.0, protocol="as_published"), predictions_of(0.0)])
+    said = metrics.headline(metrics.summary(both, n_resamples=20))
+    assert "never heard, the network finds the right emotion in 0.0 %" in said
+    assert said.endswith("the same network seems to reach 100.0 %.")
+
+
+def test_percent():
+    assert metrics.percent(0.24489) == "24.5 %" and metrics.percent(1, 0) == "100 %"

@@ -1,0 +1,188 @@
+"""The strict runner: nothing wrong runs, nothing that ran is lost, and a failure is seen."""
+
+import json
+
+import nbformat
+import pytest
+
+from ser_utils import __main__, paths, study
+from ser_utils.errors import StudyError
+
+KNOWN = {
+    "CORPUS": {"type": "str", "default": '"demo"', "help": "which", "notebooks": ["01_a"]},
+    "N_SEEDS": {"type": "int", "default": "5", "help": "how many", "notebooks": ["01_a"]},
+    "RATE": {"type": "float", "default": "0.8", "help": "how fast", "notebooks": ["01_a"]},
+    "DROP": {"type": "list", "default": "[]", "help": "what", "notebooks": ["01_a"]},
+    "MAP": {"type": "dict", "default": "{}", "help": "names", "notebooks": ["01_a"]},
+    "LOUD": {"type": "bool", "default": "False", "help": "or not", "notebooks": ["01_a"]},
+}
+
+
+def test_settings_become_json_values():
+    given = ["N_SEEDS=2", "RATE=1", 'DROP=["joy"]', 'MAP={"a": "b=c"}', "LOUD=true", 'CORPUS="emovo"']
+    assert study.parse_settings(given, KNOWN) == {
+        "N_SEEDS": 2, "RATE": 1, "DROP": ["joy"], "MAP": {"a": "b=c"}, "LOUD": True, "CORPUS": "emovo"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("SEEDS=2", r"Unknown parameter 'SEEDS'(.|\n)*N_SEEDS \(int, 5\): how many"),
+        ("N_SEEDS", "expected NAME=VALUE"),
+        ("N_SEEDS=two", "not JSON; expected int, such as N_SEEDS=2"),
+        ("N_SEEDS=2.5", "found float, expected int"),
+        ("N_SEEDS=true", "found bool, expected int"),
+        ("RATE=\"1\"", "found str, expected float"),
+        ("DROP=joy", "not JSON; expected list"),
+        ("DROP=\"joy\"", "found str, expected list"),
+        ("LOUD=1", "found int, expected bool"),
+    ],
+)
+def test_wrong_settings_are_refused_in_a_sentence(setting, said):
+    with pytest.raises(StudyError, match=said):
+        study.parse_settings([setting], KNOWN)
+
+
+def test_parameters_of_the_committed_notebooks_are_typed_and_explained():
+    known = study.known_parameters()
+    assert {"CORPUS", "VARIANT", "N_SEEDS", "DROP_EMOTIONS", "RENAME_EMOTIONS", "BATCH_SIZE"} <= set(known)
+    for name, entry in known.items():
+        assert entry["type"] in study.TYPES, f"{name} has no type that is understood"
+        assert entry["help"], f"{name} is not explained"
+        value = eval(entry["default"])
+        assert isinstance(value, study.TYPES[entry["type"]]), f"the default of {name} is not of its type"
+
+
+def test_a_parameter_has_one_default_wherever_it_stands():
+    from papermill import inspect_notebook
+
+    defaults = {}
+    for book in study.notebooks():
+        for name, found in inspect_notebook(str(book)).items():
+            assert defaults.setdefault(name, found["default"]) == found["default"], f"{name} differs in {book.name}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "emodeebee"], "Unknown corpus 'emodeebee': expected one of demo, emovo."),
+        (["run", "demo", "--set", "NOPE=1"], "Unknown parameter 'NOPE'"),
+        (["run", "demo", "--set", "N_SEEDS=many"], "expected int"),
+        (["run", "demo", "--from", "99"], "--from 99: expected one of 01, 02"),
+        (["run", "demo", "--set", 'CORPUS="emovo"'], "Two corpora: demo and CORPUS=emovo"),
+        (["fetch", "nowhere"], "nowhere"),
+    ],
+)
+def test_command_line_says_one_sentence_and_computes_nothing(arguments, said, capsys, monkeypatch):
+    monkeypatch.setattr(study, "execute", lambda *_, **__: pytest.fail("something ran"))
+    assert __main__.main(arguments) == 1
+    assert said in capsys.readouterr().err
+
+
+@pytest.fixture
+def small_study(tmp_path, monkeypatch):
+    """Two tiny notebooks in a study of their own; `write(cell)` gives the second one its code."""
+    for name in ("NOTEBOOKS", "OUT", "REPORTS"):
+        monkeypatch.setattr(paths, name, tmp_path / name.lower())
+    paths.NOTEBOOKS.mkdir()
+
+    def write(code, name="02_second", writes=()):
+        book = nbformat.v4.new_notebook(cells=[
+            nbformat.v4.new_markdown_cell(f"# The {name} notebook"),
+            nbformat.v4.new_code_cell('CORPUS: str = "demo"  # which\nVARIANT: str = ""  # name\nN: int = 1  # n',
+                                      metadata={"tags": ["parameters"]}),
+            nbformat.v4.new_code_cell(code)])
+        book.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+                         "ser": {"sentence": "One sentence.", "writes": list(writes)}}
+        nbformat.write(book, paths.NOTEBOOKS / f"{name}.ipynb")
+
+    first = "from pathlib import Path\n_ = Path({out!r}, CORPUS).mkdir(parents=True, exist_ok=True)\n" \
+            "_ = Path({out!r}, CORPUS, 'table.csv').write_text(str(N))"
+    write(first.format(out=str(paths.OUT)), "01_first", writes=["table.csv"])
+    return write
+
+
+def test_a_good_run_renders_every_page_and_passes_parameters_on(small_study, capsys):
+    small_study("print('N is', N)")
+    assert study.run("demo", settings=["N=7"]) == 0
+    assert (paths.OUT / "demo" / "table.csv").read_text() == "7"
+    pages = {page.name: page.read_text() for page in (paths.REPORTS / "demo").iterdir()}
+    assert set(pages) == {"index.html", "01_first.html", "02_second.html"}
+    assert "N is 7" in pages["02_second.html"]
+    assert "Synthetic demo voices" in pages["01_first.html"] and "Synthetic demo voices" in pages["index.html"]
+    assert "FAILED" not in pages["index.html"]
+    assert "01_first ..." in capsys.readouterr().out
+
+
+def test_a_failing_notebook_still_gets_its_page_marked_and_the_run_status_1(small_study, capsys):
+    small_study("print('so far')\nfrom ser_utils.errors import StudyError\nraise StudyError('The level is wrong: turn it down.')")
+    small_study("print('later')", "03_third")
+    assert study.run("demo") == 1
+    page = (paths.REPORTS / "demo" / "02_second.html").read_text()
+    assert "FAILED" in page and "The level is wrong: turn it down." in page and "so far" in page
+    assert not (paths.REPORTS / "demo" / "03_third.html").exists()
+    index = (paths.REPORTS / "demo" / "index.html").read_text()
+    assert "FAILED" in index and "not run" in index
+    assert "The level is wrong: turn it down." in capsys.readouterr().out
+
+
+def test_a_kernel_that_dies_is_a_failure(small_study):
+    small_study("import os\nos._exit(9)")
+    assert study.run("demo") == 1
+    assert "FAILED" in (paths.REPORTS / "demo" / "02_second.html").read_text()
+
+
+def test_from_takes_earlier_files_as_they_are(small_study):
+    small_study("pass")
+    study.run("demo", settings=["N=3"])
+    study.run("demo", settings=["N=4"], start="02")
+    assert (paths.OUT / "demo" / "table.csv").read_text() == "3"
+
+
+def test_fresh_removes_what_earlier_runs_left(small_study):
+    small_study("pass")
+    old = paths.out_dir("demo") / "old.csv"
+    old.write_text("old")
+    study.run("demo")
+    assert old.exists()
+    study.run("demo", fresh=True)
+    assert not old.exists()
+
+
+def test_a_variant_keeps_its_files_apart(small_study):
+    small_study("pass")
+    assert study.run("demo", settings=['VARIANT="mine"']) == 0
+    assert (paths.REPORTS / "demo-mine" / "index.html").exists() and not (paths.REPORTS / "demo").exists()
+
+
+def test_executed_notebooks_are_the_same_bytes_each_time(small_study):
+    small_study("print(1)")
+    book = paths.NOTEBOOKS / "02_second.ipynb"
+    for name in ("a", "b"):
+        assert study.execute(book, paths.OUT / name / book.name, {"N": 2}, progress="off") is None
+    one, other = ((paths.OUT / name / book.name).read_bytes() for name in ("a", "b"))
+    assert one == other
+    assert json.loads(one)["metadata"]["kernelspec"]["name"] == "python3"
+
+
+def test_ensure_runs_the_notebook_that_writes_a_missing_file_and_only_then(small_study):
+    small_study("raise RuntimeError('must not run')")
+    study.ensure("demo", "demo", "table.csv")
+    table = paths.OUT / "demo" / "table.csv"
+    assert table.read_text() == "1"
+    table.write_text("kept")
+    study.ensure("demo", "demo", "table.csv")
+    assert table.read_text() == "kept"
+    with pytest.raises(StudyError, match="no notebook of this study writes it"):
+        study.ensure("demo", "demo", "nothing.csv")
+
+
+def test_without_a_corpus_the_first_line_says_which_and_how_to_get_emovo(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(paths, "DATA", tmp_path)
+    assert study.choose_corpus(None) == "demo"
+    said = capsys.readouterr().out
+    assert "demo corpus (synthetic voices)" in said and "./run_all.sh emovo" in said
+    (tmp_path / "EMOVO" / "f1").mkdir(parents=True)
+    (tmp_path / "EMOVO" / "f1" / "neu-f1-b1.wav").touch()
+    assert study.choose_corpus(None) == "emovo"
+    assert "EMOVO" in capsys.readouterr().out

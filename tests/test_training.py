@@ -1,0 +1,122 @@
+"""Stacked training does what training one network after the other does."""
+
+import numpy as np
+import pytest
+
+from ser_utils import training
+from ser_utils.backend import keras, prepare
+from ser_utils.models import get_model
+from ser_utils.training import Fit
+
+prepare()
+MLP = get_model("original_mlp")
+
+
+@pytest.fixture(scope="module")
+def blobs():
+    """Three well separated classes in five features, at scales that no network learns from unscaled."""
+    rng = np.random.default_rng(0)
+    y = np.resize(np.arange(3), 150)
+    x = rng.normal(size=(150, 5)) + 3 * np.eye(3, 5)[y]
+    return (x * [1e4, 1, 1e-4, 1, 1] + [1e6, 0, 0, 5, 0]).astype(np.float32), y
+
+
+def fit(x, y, fits, batch_size=32):
+    return training.fit_all(MLP, x, y, fits, n_classes=3, batch_size=batch_size)
+
+
+def test_learns_what_can_be_learned_at_any_scale(blobs):
+    x, y = blobs
+    done = fit(x, y, [Fit(train=np.arange(100), test=np.arange(100, 150), seed=0, epochs=60)])[0]
+    assert (done.probabilities.argmax(axis=1) == y[100:]).mean() > 0.9
+    np.testing.assert_allclose(done.probabilities.sum(axis=1), 1, atol=1e-5)
+    assert len(done.history) == 60 and list(done.history) == ["epoch", "loss", "accuracy"]
+
+
+def test_a_fit_does_not_depend_on_the_others_in_its_stack(blobs):
+    x, y = blobs
+    fits = [Fit(train=np.arange(start, start + 90), test=np.arange(10), seed=1, epochs=5) for start in (0, 30, 60)]
+    together, alone = fit(x, y, fits), [fit(x, y, [one])[0] for one in fits]
+    for one, other in zip(together, alone, strict=True):
+        np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-4)
+
+
+def test_same_bits_each_time(blobs):
+    x, y = blobs
+    first, second = (fit(x, y, [Fit(train=np.arange(70), test=np.arange(70, 150), seed=2, epochs=4)])[0] for _ in range(2))
+    for one, other in zip(first.weights, second.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(first.probabilities, second.probabilities)
+
+
+def test_seeds_differ(blobs):
+    x, y = blobs
+    one, other = fit(x, y, [Fit(train=np.arange(70), test=np.arange(70, 150), seed=s, epochs=3) for s in (0, 1)])
+    assert np.abs(one.probabilities - other.probabilities).max() > 1e-3
+
+
+def test_weights_are_those_of_a_keras_model(blobs):
+    x, y = blobs
+    done = fit(x, y, [Fit(train=np.arange(100), test=np.arange(100, 150), seed=0, epochs=5)])[0]
+    network = MLP.build(5, 3)
+    network.set_weights(done.weights)
+    np.testing.assert_allclose(network.predict(done.scaler.transform(x[100:]), verbose=0), done.probabilities, atol=1e-5)
+
+
+def test_test_and_validation_rows_do_not_reach_the_training(blobs):
+    """Whatever stands in rows that do not train, the weights stay: scaler, loss and batches are of training rows alone."""
+    x, y = blobs
+    changed, relabelled = x.copy(), y.copy()
+    changed[100:] *= -50
+    relabelled[100:] = (relabelled[100:] + 1) % 3
+    one = Fit(train=np.arange(100), validation=np.arange(100, 120), test=np.arange(120, 150), seed=0, epochs=4)
+    for done, other in zip(fit(x, y, [one])[0].weights, fit(changed, relabelled, [one])[0].weights, strict=True):
+        np.testing.assert_array_equal(done, other)
+
+
+def test_stops_early_by_validation_loss_and_keeps_the_best_epoch(blobs):
+    x, y = blobs
+    wrong = (y + 1) % 3
+    hopeless = np.concatenate([y[:100], wrong[100:]])  # the better it learns, the worse it does on validation
+    done = fit(x, hopeless, [Fit(train=np.arange(100), validation=np.arange(100, 150), seed=0)])[0]
+    assert done.epochs < 10
+    assert len(done.history) == done.epochs + MLP.patience, "it waits as many epochs as it should and no longer"
+    best = done.history.val_loss[: done.epochs].min()
+    assert done.history.val_loss.min() > best - MLP.min_delta
+    network = MLP.build(5, 3)
+    network.set_weights(done.weights)
+    p = network.predict(done.scaler.transform(x[100:]), verbose=0)
+    loss = keras.losses.sparse_categorical_crossentropy(hopeless[100:], p).numpy().mean()
+    assert loss == pytest.approx(done.history.val_loss.iloc[done.epochs - 1], rel=1e-4)
+
+
+def test_padding_of_the_last_batch_counts_for_nothing(blobs):
+    """33 rows in batches of 32 leave one row in the second step: its loss is that row's, not diluted by padding."""
+    x, y = blobs
+    done = fit(x, y, [Fit(train=np.arange(33), seed=0, epochs=1)])[0]
+    odd = fit(x, y, [Fit(train=np.arange(33), seed=0, epochs=1)], batch_size=33)[0]
+    assert done.history.loss[0] == pytest.approx(odd.history.loss[0], rel=0.5)
+    assert 0 <= done.history.accuracy[0] <= 1
+
+
+def test_fits_of_unequal_length_are_all_done_in_order(blobs):
+    x, y = blobs
+    sizes = (40, 100, 41, 100, 64)
+    done = fit(x, y, [Fit(train=np.arange(n), test=np.arange(n, n + 3), seed=0, epochs=i + 1) for i, n in enumerate(sizes)])
+    assert [one.epochs for one in done] == [1, 2, 3, 4, 5]
+    assert [one.scaler.n_samples_seen_ for one in done] == list(sizes)
+
+
+def test_epochs_are_chosen_at_the_top_of_the_smoothed_mean_curve():
+    import pandas as pd
+
+    def curve(peak):
+        epochs = np.arange(1, 41)
+        return training.Fitted(1, np.empty(0), pd.DataFrame({"epoch": epochs, "val_accuracy": -np.abs(epochs - peak) / 40}),
+                               [], None)
+
+    assert training.chosen_epochs([curve(20)]) == 20
+    assert training.chosen_epochs([curve(10), curve(30), curve(21)]) == 21
+    spike = curve(20)
+    spike.history.loc[spike.history.epoch == 3, "val_accuracy"] = 0.3
+    assert training.chosen_epochs([spike]) == 20, "one lucky epoch must not decide"
