@@ -78,7 +78,7 @@ make_venv() {
 }
 
 install() {
-  echo "Installing up to $(count_pins) pinned packages (1 to 3 minutes with a good connection; 3 GB of disk) ..."
+  echo "Installing the packages of requirements.lock (1 to 3 minutes with a good connection; 3 GB of disk) ..."
   : >"$log"
   if command -v uv >/dev/null; then
     if with_uv; then return; fi
@@ -90,8 +90,6 @@ install() {
     echo "status 1"
   fi 2>&1 | watch_pip
 }
-
-count_pins() { grep -c '^[a-z0-9].*==' "$lock"; }
 
 with_pip() {
   "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --progress-bar off --retries 2 --timeout 15 "$@"
@@ -108,12 +106,16 @@ with_uv() (
 # Keeps what pip says in the log, shows how far it is, and where it failed says why.
 watch_pip() {
   local line n=0 total status=1 offline="" errors=""
-  total=$(count_pins)
+  total=$(grep -c '^[a-z0-9].*==' "$lock")
   while IFS= read -r line; do
     printf '%s\n' "$line" 2>/dev/null >>"$log" || true
     case "$line" in
       "status "*) status=${line#status } ;;
-      Collecting*) n=$((n + 1)) line=${line#Collecting }; show_count "$n of up to $total packages: ${line%% *}" "$n" ;;
+      Ignoring*) total=$((total - 1)) ;;
+      Collecting* | Processing*)
+        n=$((n + 1)) line=${line#* } line=${line%% (from*}
+        show_count "$n of $total packages: ${line##*/}" "$n" ;;
+      "Installing collected packages: ser"*) ;;
       "Installing collected packages"*) show_count "unpacking $n packages (about a minute) ..." ;;
       *"Retrying ("* | *"timed out"* | *"onnection"*) offline=yes ;;
       ERROR:* | *Error:*) errors="$errors$line " ;;

@@ -11,6 +11,7 @@ import joblib
 import librosa
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from ser_utils.audio import AudioError, read_audio, warm_up
 from ser_utils.augment import ORIGINAL, augment, check_strengths, check_variants
@@ -94,12 +95,13 @@ def clip_features(root: Path, file: str, features: str, variants: list[str], str
         y, sr = read_audio(root / file, sr=feature_set.sr)
     except AudioError as error:
         raise StudyError(f"{file} cannot be used any more, {error}: run 01_explore again.") from error
-    return np.stack(
-        [
-            feature_set.extract(augment(y, sr=sr, variant=variant, strengths=strengths, clip=file, seed=seed), sr)
-            for variant in (ORIGINAL, *variants)
-        ]
-    )
+    with threadpool_limits(1):  # a matrix product's last digit depends on how many threads share it
+        return np.stack(
+            [
+                feature_set.extract(augment(y, sr=sr, variant=variant, strengths=strengths, clip=file, seed=seed), sr)
+                for variant in (ORIGINAL, *variants)
+            ]
+        )
 
 
 def feature_table(

@@ -117,9 +117,11 @@ def check_folds(folds: pd.DataFrame, rows: pd.DataFrame) -> None:
     """Raise `StudyError` where folds break what their protocol declares.
 
     In every protocol no row has two roles in a fold. In all but ``as_published`` only original clips are tested and no
-    clip is on both sides; in ``speaker`` no speaker is.
+    clip is on both sides; in ``speaker`` no speaker is. Clips that are not among the rows, since their emotion was dropped,
+    take no part.
     """
     speakers = rows.drop_duplicates("file").set_index("file").speaker
+    folds = folds[folds.file.isin(speakers.index)]
     for (protocol, seed, fold), rows_of_fold in folds.groupby(["protocol", "seed", "fold"]):
         where = f"fold {fold} of protocol {protocol}, seed {seed}"
         test = rows_of_fold.role == "test"

@@ -31,8 +31,10 @@ def f0_hz(y):
 
 
 def test_default_strengths_are_the_original_studys():
-    assert {"noise_amplitude": 0.035, "stretch_rate": 0.8, "pitch_steps": 0.7} == {
-        name: value for name, value in STRENGTHS.items() if name != "shift_max_s"
+    assert {name: value for name, value in STRENGTHS.items() if name != "shift_max_s"} == {
+        "noise_amplitude": 0.035,
+        "stretch_rate": 0.8,
+        "pitch_steps": 0.7,
     }
     assert STRENGTHS["shift_max_s"] == pytest.approx(5_000 / 48_000, abs=0.005)  # rolled by 5 x 1000 samples at 48 kHz
 

@@ -1,6 +1,7 @@
 """Corpora: names to labels, the table of utterances, and a clear word on everything that is not as it should be."""
 
 import dataclasses
+import zlib
 
 import numpy as np
 import pandas as pd
@@ -37,7 +38,7 @@ def put(root, *names, sr=16_000, **how):
     """Write a recording of its own to each name."""
     for i, name in enumerate(names):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        sf.write(root / name, hiss(seed=hash((name, i)) % 2**32, **how), sr)
+        sf.write(root / name, hiss(seed=zlib.crc32(f"{i} {name}".encode()), **how), sr)
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_registered_corpus_is_complete(corpus):
 def test_emovo_is_as_its_paper_says():
     assert EMOVO.n_utterances == 588
     assert EMOVO.genders == dict.fromkeys(["f1", "f2", "f3"], "female") | dict.fromkeys(["m1", "m2", "m3"], "male")
-    assert list(EMOVO.sentences) == "b1 b2 b3 l1 l2 l3 l4 n1 n2 n3 n4 n5 d1 d2".split()
+    assert list(EMOVO.sentences) == ["b1", "b2", "b3", "l1", "l2", "l3", "l4", "n1", "n2", "n3", "n4", "n5", "d1", "d2"]
     assert EMOVO.sentences["l1"] == "L'autunno prossimo Tony partirà per la Spagna nella prima metà di ottobre."
     assert not EMOVO.audio_is_free
     assert "turned down by hand" in EMOVO.known["level"]
@@ -106,10 +107,9 @@ def test_name_says_who_what_and_how():
 
 @pytest.mark.parametrize("stem", ["", "take 1", "rab-m1", "rab_m1_l1", "rab-m1-l1-2", "xrab-m1-l1 ", "rab-x1-l1", "-m1-l1"])
 def test_name_outside_the_scheme_is_told_the_scheme(stem):
-    with pytest.raises(
-        AudioError, match=r"^its name does not fit the scheme of EMOVO \(\{emotion\}-\{speaker\}-\{sentence\}\)$"
-    ):
+    with pytest.raises(AudioError) as error:
         parse_name(stem, EMOVO)
+    assert str(error.value) == "its name does not fit the scheme of EMOVO ({emotion}-{speaker}-{sentence})"
 
 
 def test_unknown_emotion_code_is_named_with_those_there_are():
@@ -360,9 +360,7 @@ def test_relabel_of_an_emotion_that_is_not_there(drop, rename):
     [(["joy"], {}, "only 'fear' is"), ([], {"joy": "fear"}, "only 'fear' is"), (["joy", "fear"], {}, "no emotion is")],
 )
 def test_relabel_to_fewer_than_two_classes(drop, rename, left):
-    with pytest.raises(
-        StudyError, match=f"^After dropping and renaming, {left} left: a classifier needs two emotions or more.$"
-    ):
+    with pytest.raises(StudyError, match=f"^After dropping and renaming, {left} left: a classifier needs two"):
         relabel(pd.Series(["joy", "fear"]), drop=drop, rename=rename)
 
 

@@ -78,7 +78,7 @@ def test_no_other_percentage_stands_in_the_readme(table):
     """A number typed by hand would not be one of the tables' or of the published ones."""
     thesis = pd.read_csv(paths.ROOT / "out" / "emovo-thesis" / "metrics.csv")
     known = {f"{100 * value:.1f}" for part in (table, thesis) for column in ("value", "ci_low", "ci_high") for value in part[column]}
-    published = {"84.3", "84.0", "92.0", "14.3", "20.0"}
+    published = {"84.3", "84.0", "92.0", "14.3", "33.3"}
     assert set(re.findall(r"(\d+\.\d) %", README)) <= known | published
 
 

@@ -46,6 +46,17 @@ def test_dropping_and_merging_take_their_rows_along(tables):
     np.testing.assert_allclose(x, kept[["f1", "f2", "f3", "f4"]], rtol=1e-6)
 
 
+def test_folds_made_before_an_emotion_was_dropped_still_serve(tables):
+    features, utterances = tables
+    everything, _ = experiment.labelled_rows(features, utterances, drop=[], rename={})
+    made = pd.concat([folds.make_folds(everything, protocol=name, seeds=[0], n_folds=3) for name in folds.PROTOCOLS])
+    rows, _ = experiment.labelled_rows(features, utterances, drop=["joy"], rename={})
+    folds.check_folds(made, rows)
+    fits = experiment.fits_of(folds.of_seeds(made, "speaker", [0]), rows)
+    assert [len(fit.test) for fit in fits.values()] == [8] * 4 and [len(fit.train) for fit in fits.values()] == [48] * 4
+    assert sorted(np.concatenate([rows.file.iloc[fit.test] for fit in fits.values()])) == sorted(rows.file.unique())
+
+
 def test_features_of_other_clips_are_refused(tables):
     features, utterances = tables
     with pytest.raises(StudyError, match=r"differ in 1 clips, first aanger1"):

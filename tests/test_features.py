@@ -32,7 +32,7 @@ def named(y, sr=SR):
     return dict(zip(ORIGINAL38, original38(y, sr), strict=True))
 
 
-def tone(f0_hz, peak=0.5, duration_s=0.5):
+def tone(f0_hz, peak=0.5, duration_s=4.0):
     return (peak * np.sin(2 * np.pi * f0_hz * np.arange(round(duration_s * SR)) / SR)).astype(np.float32)
 
 
@@ -135,15 +135,16 @@ def test_chroma_of_each_note(i):
     assert chroma[i] == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.filterwarnings("ignore:Trying to estimate tuning from empty frequency set")  # of a high tone
 @pytest.mark.parametrize("k", [40, 100, 400])
 def test_shape_of_a_tone(k):
     hz = k * SR / 2_048  # energy in one bin
     found = named(tone(hz))
     assert found["rms"] == pytest.approx(0.5 / np.sqrt(2), rel=0.01)
-    assert found["centroid_hz"] == pytest.approx(hz, rel=0.02)
-    assert found["rolloff_hz"] == pytest.approx(hz, abs=2 * SR / 2_048)
-    assert found["zcr"] == pytest.approx(2 * hz / SR, rel=0.03)
-    assert found["bandwidth_hz"] < 500
+    assert found["centroid_hz"] == pytest.approx(hz, rel=0.005)
+    assert found["rolloff_hz"] == pytest.approx(hz, abs=1.5 * SR / 2_048)
+    assert found["zcr"] == pytest.approx(2 * hz / SR, rel=0.02)
+    assert found["bandwidth_hz"] < 100
     assert found["flatness"] < 0.001
 
 
@@ -165,6 +166,7 @@ def test_level_moves_rms_and_the_first_mfcc_alone():
         assert loud[name] == pytest.approx(soft[name], rel=1e-3, abs=1e-3), name
 
 
+@pytest.mark.filterwarnings("ignore:Trying to estimate tuning from empty frequency set")  # of a constant
 @pytest.mark.parametrize("y", [noise(0.1), 1e-4 * noise(0.5), np.ones(9_600, np.float32)], ids=["short", "soft", "constant"])
 def test_limits_are_finite(y):
     assert np.isfinite(original38(y, SR)).all()
