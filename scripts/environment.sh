@@ -5,7 +5,8 @@ study=$(CDPATH='' cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv="$study/.venv"
 lock="$study/requirements.lock"
 log="$study/.cache/install.log"
-no_room="The disk is full: .venv takes 3 GB, and the temporary folder 1 GB while installing; make room and run the same command again."
+no_room="The disk is full: .venv takes 3 GB, and the temporary folder 1 GB while installing; make room and run the same \
+command again."
 
 fail() { printf '%s\n' "$*" >&2; exit 1; }
 
@@ -46,11 +47,12 @@ find_python() {
     python -c 'import sys; print(sys._base_executable)' 2>/dev/null
 }
 
-# The second of two starts waits here for the first. The lock is on file descriptor 9, which pip inherits: a crash leaves
-# nothing locked, and nothing is unlocked while an orphaned pip still writes.
+# The second of two starts waits here for the first. The lock is on file descriptor 9, which pip inherits: a crash
+# leaves nothing locked, and nothing is unlocked while an orphaned pip still writes.
 take_turns() {
   { mkdir -p "$study/.cache" && : >>"$study/.cache/environment.lock"; } 2>/dev/null ||
-    fail "No environment here has the study, and none can be made, as $study cannot be written to: copy it to a folder of yours."
+    fail "No environment here has the study, and none can be made, as $study cannot be written to: copy it to \
+a folder of yours."
   exec 9>>"$study/.cache/environment.lock"
   "$1" - 2>/dev/null <<'PYTHON' || true  # a file system without locks
 import fcntl
@@ -72,7 +74,8 @@ make_venv() {
     *"No space left"*) fail "$no_room" ;;
     *"ensurepip is not"* | *"No module named"*)
       package=$("$1" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
-      fail "$("$1" --version) has no venv module: install it (Debian, Ubuntu: apt install $package) and run the same command again." ;;
+      fail "$("$1" --version) has no venv module: install it (Debian, Ubuntu: apt install $package) and run the same \
+command again." ;;
     *) fail "$("$1" --version) could not make .venv: $(tail -n 1 <<<"$said")" ;;
   esac
 }
@@ -84,7 +87,8 @@ install() {
     if with_uv; then return; fi
     echo "uv could not install them; trying pip ..."
   fi
-  if with_pip --require-hashes -r "$lock" && with_pip --no-deps --no-build-isolation -e "$study"; then
+  if with_pip --no-compile --require-hashes -r "$lock" && compile_modules &&
+     with_pip --no-deps --no-build-isolation -e "$study"; then
     echo "status 0"
   else
     echo "status 1"
@@ -94,6 +98,9 @@ install() {
 with_pip() {
   "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --progress-bar off --retries 2 --timeout 15 "$@"
 }
+
+# What pip does on one core, done on all; packages' own tests are never imported.
+compile_modules() { "$venv/bin/python" -m compileall -q -j 0 -x '/tests?/' "$venv/lib" >/dev/null 2>&1 || true; }
 
 # uv draws its own progress bars on a terminal; elsewhere its words go to the log.
 with_uv() (
@@ -116,7 +123,7 @@ watch_pip() {
         n=$((n + 1)) line=${line#* } line=${line%% (from*}
         show_count "$n of $total packages: ${line##*/}" "$n" ;;
       "Installing collected packages: ser"*) ;;
-      "Installing collected packages"*) show_count "unpacking $n packages (about a minute) ..." ;;
+      "Installing collected packages"*) show_count "unpacking and compiling $n packages (about a minute) ..." ;;
       *"Retrying ("* | *"timed out"* | *"onnection"*) offline=yes ;;
       ERROR:* | *Error:*) errors="$errors$line " ;;
     esac
@@ -151,11 +158,12 @@ warm_up() {
     fail "The packages are installed but do not run: $(tail -n 1 <<<"$said")"
 }
 
-# What is not finished has no .venv/study: it is made anew, unless all is there and may only have to be brought up to date.
+# What is not finished has no .venv/study: it is made anew, unless all is there and only has to be brought up to date.
 make_environment() {
   local base
   base=$(find_python) ||
-    fail "No Python 3.11, 3.12 or 3.13 found on the PATH ($(python3 --version 2>/dev/null || echo no python3) there): install one and run the same command again."
+    fail "No Python 3.11, 3.12 or 3.13 found on the PATH ($(python3 --version 2>/dev/null || echo no python3) there): install one and \
+run the same command again."
   take_turns "$base"
   if ! ready; then
     trap 'echo "Stopped; the same command starts again." >&2; exit 130' INT

@@ -20,19 +20,21 @@ class AudioError(Exception):
     """A recording that cannot be used: its text is the reason, as it stands in ``skipped.csv``."""
 
 
-def read_audio(path: Path, *, sr: int | None = None) -> tuple[np.ndarray, int]:
-    """Read a recording as mono.
+def read_audio(path: Path, *, sr: int | None = None, mono: bool = True) -> tuple[np.ndarray, int]:
+    """Read a recording.
 
     Parameters
     ----------
     path : Path
-        WAV, FLAC, OGG or MP3, whatever soundfile reads; channels are averaged.
+        WAV, FLAC, OGG or MP3, whatever soundfile reads.
     sr : int or None
         Sample rate to resample to, in Hz (soxr, high quality); None keeps the recording's own.
+    mono : bool
+        Whether the channels are averaged. Either way it is their average that is checked.
 
     Returns
     -------
-    y : np.ndarray [shape=(n,), dtype=float32]
+    y : np.ndarray [shape=(n,) if mono else (n_channels, n), dtype=float32]
         Samples in [-1, 1].
     sr : int
         Sample rate of `y` in Hz.
@@ -46,8 +48,9 @@ def read_audio(path: Path, *, sr: int | None = None) -> tuple[np.ndarray, int]:
         frames, native_sr = sf.read(path, dtype="float32", always_2d=True)
     except (sf.SoundFileError, OSError) as error:
         raise AudioError(f"not readable as audio ({error.__class__.__name__})") from error
-    y = frames.mean(axis=1)
-    check_signal(y, native_sr)
+    mix = frames.mean(axis=1)
+    check_signal(mix, native_sr)
+    y = mix if mono else np.ascontiguousarray(frames.T)
     if sr is not None and sr != native_sr:
         y = librosa.resample(y, orig_sr=native_sr, target_sr=sr)
     return y, sr or native_sr
@@ -95,8 +98,8 @@ def f0_contour(y: np.ndarray, *, sr: int) -> tuple[np.ndarray, np.ndarray]:
     The range of 65 to 600 Hz holds the voices of adults, excited ones too. The signal is analysed at 16 kHz.
     """
     y16 = librosa.resample(y, orig_sr=sr, target_sr=16_000)
-    f0, voiced, _ = librosa.pyin(y16, fmin=65, fmax=600, sr=16_000, frame_length=1024, hop_length=256)
-    return librosa.times_like(f0, sr=16_000, hop_length=256), np.where(voiced, f0, np.nan)
+    f0, _, _ = librosa.pyin(y16, fmin=65, fmax=600, sr=16_000, frame_length=1024, hop_length=256)
+    return librosa.times_like(f0, sr=16_000, hop_length=256), f0
 
 
 def measures(y: np.ndarray, sr: int) -> dict[str, float]:

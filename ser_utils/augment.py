@@ -1,4 +1,4 @@
-"""Data augmentation: each function changes one recording, and a registry names them.
+"""Data augmentation: each function changes one recording, mono or of several channels, and a registry names them.
 
 To add one, write a function ``(y, sr, rng, strengths) -> y`` and enter it in `AUGMENTATIONS`.
 """
@@ -17,9 +17,12 @@ STRENGTHS = {"noise_amplitude": 0.035, "stretch_rate": 0.8, "pitch_steps": 0.7, 
 
 
 def noise(y: np.ndarray, sr: int, rng: np.random.Generator, strengths: Mapping) -> np.ndarray:
-    """White Gaussian noise whose standard deviation is U(0, 1) x `noise_amplitude` x the recording's highest sample."""
+    """White Gaussian noise whose standard deviation is U(0, 1) x `noise_amplitude` x the recording's highest sample.
+
+    Each channel has noise of its own, at one level, as microphones in one room have.
+    """
     amplitude = strengths["noise_amplitude"] * rng.uniform() * y.max()
-    return y + (amplitude * rng.standard_normal(y.size)).astype(np.float32)
+    return y + (amplitude * rng.standard_normal(y.shape)).astype(np.float32)
 
 
 def stretch(y: np.ndarray, sr: int, rng: np.random.Generator, strengths: Mapping) -> np.ndarray:
@@ -39,7 +42,7 @@ def stretch_pitch(y: np.ndarray, sr: int, rng: np.random.Generator, strengths: M
 
 def shift(y: np.ndarray, sr: int, rng: np.random.Generator, strengths: Mapping) -> np.ndarray:
     """The recording rolled in time by up to `shift_max_s` either way; what leaves at one end comes in at the other."""
-    return np.roll(y, round(rng.uniform(-1, 1) * strengths["shift_max_s"] * sr))
+    return np.roll(y, round(rng.uniform(-1, 1) * strengths["shift_max_s"] * sr), axis=-1)
 
 
 AUGMENTATIONS: dict[str, Callable] = {
@@ -56,7 +59,7 @@ def augment(y: np.ndarray, *, sr: int, variant: str, strengths: Mapping, clip: s
 
     Parameters
     ----------
-    y : np.ndarray [shape=(n,), dtype=float32]
+    y : np.ndarray [shape=(..., n), dtype=float32]
         The recording.
     sr : int
         Its sample rate in Hz.
@@ -72,7 +75,7 @@ def augment(y: np.ndarray, *, sr: int, variant: str, strengths: Mapping, clip: s
 
     Returns
     -------
-    np.ndarray [shape=(m,), dtype=float32]
+    np.ndarray [shape=(..., m), dtype=float32]
 
     Raises
     ------

@@ -212,20 +212,43 @@ def parse_name(stem: str, corpus: Corpus) -> dict[str, str]:
     Raises
     ------
     AudioError
-        The name does not fit the scheme, or its emotion code is not in the map.
+        The name does not fit the scheme, or its emotion code, speaker or sentence is not among the corpus'.
     """
     match = re.fullmatch(corpus.scheme, stem, re.IGNORECASE)
     if not match:
         raise AudioError(f"its name does not fit the scheme of {corpus.title} ({_readable(corpus.scheme)})")
     code, speaker, sentence = (match[group].lower() for group in ("emotion", "speaker", "sentence"))
-    if code not in corpus.emotions:
-        raise AudioError(f"its emotion code {code!r} is not one of {', '.join(corpus.emotions)}")
+    for what, found, known in (
+        ("emotion code", code, corpus.emotions),
+        ("speaker", speaker, corpus.genders),
+        ("sentence", sentence, corpus.sentences),
+    ):
+        if found not in known:
+            raise AudioError(f"its {what} {found!r} is not one of {', '.join(known)}")
     return {
         "speaker": speaker,
-        "gender": corpus.genders.get(speaker, "unknown"),
+        "gender": corpus.genders[speaker],
         "sentence": sentence,
         "emotion": corpus.emotions[code],
     }
+
+
+def one_per_emotion(utterances: pd.DataFrame, *, speaker: str = "", sentence: str = "") -> pd.DataFrame:
+    """The clips of one sentence by one speaker, one row an emotion; empty names stand for the first there is.
+
+    Raises
+    ------
+    StudyError
+        The speaker or the sentence is not in the corpus, or the speaker does not say it.
+    """
+    clips = utterances
+    for name, wanted in (("speaker", speaker), ("sentence", sentence)):
+        there = sorted(clips[name].unique())
+        if wanted and wanted not in there:
+            raise StudyError(f"No clip has the {name} {wanted!r}: expected one of {', '.join(there)}.")
+        clips = clips[clips[name] == (wanted or there[0])]
+    order = class_order(clips.emotion)
+    return clips.set_index("emotion").loc[order].reset_index()
 
 
 def missing_cells(utterances: pd.DataFrame, corpus: Corpus) -> pd.DataFrame:

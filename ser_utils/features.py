@@ -16,6 +16,9 @@ from threadpoolctl import threadpool_limits
 from ser_utils.audio import AudioError, read_audio, warm_up
 from ser_utils.augment import ORIGINAL, augment, check_strengths, check_variants
 from ser_utils.errors import StudyError
+from ser_utils.functionals import functionals
+from ser_utils.functionals import names as functional_names
+from ser_utils.paths import write_aside
 from ser_utils.progress import progress
 
 ORIGINAL38 = (
@@ -71,14 +74,30 @@ def original38(y: np.ndarray, sr: int) -> np.ndarray:
 class FeatureSet:
     """A registered feature set."""
 
-    names: tuple[str, ...]
+    named: tuple[str, ...] | Callable[[], tuple[str, ...]]
+    """The names of its features, or a function that returns them, where they take work to find out."""
     sr: int
     """Sample rate in Hz that recordings are brought to."""
     extract: Callable[[np.ndarray, int], np.ndarray]
-    """From a recording [shape=(n,)] and its rate to values [shape=(len(names),)]."""
+    """From a recording [shape=(n,), or (n_channels, n) unless mono] and its rate to values [shape=(len(names),)]."""
+    mono: bool = True
+    """Whether channels are averaged first. Not where their power is averaged later: two microphones some centimetres apart
+    hear the voice at different times, and the average of their waveforms is a comb filter."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the features, in their order."""
+        return self.named() if callable(self.named) else self.named
 
 
-FEATURE_SETS = {"original38": FeatureSet(ORIGINAL38, 48_000, original38)}
+FEATURE_SETS = {
+    "original38": FeatureSet(ORIGINAL38, 48_000, original38),
+    "functionals": FeatureSet(functional_names, 16_000, functionals, mono=False),
+}
+
+
+FILES = {name: f"features_{name}.{'csv' if name == 'original38' else 'npz'}" for name in FEATURE_SETS}
+"""Where each set's table stands in ``out/<corpus>/``: the original's small one as CSV, larger ones as compact binary."""
 
 
 def get_feature_set(name: str) -> FeatureSet:
@@ -92,7 +111,7 @@ def clip_features(root: Path, file: str, features: str, variants: list[str], str
     """The features of one recording in all its variants [shape=(1 + len(variants), n_features)]; it is read once."""
     feature_set = get_feature_set(features)
     try:
-        y, sr = read_audio(root / file, sr=feature_set.sr)
+        y, sr = read_audio(root / file, sr=feature_set.sr, mono=feature_set.mono)
     except AudioError as error:
         raise StudyError(f"{file} cannot be used any more, {error}: run 01_explore again.") from error
     with threadpool_limits(1):  # a matrix product's last digit depends on how many threads share it
@@ -150,10 +169,38 @@ def feature_table(
     return pd.DataFrame(values.astype(np.float32), index=index, columns=names).reset_index()
 
 
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table of features, aside and renamed.
+
+    Parameters
+    ----------
+    table : pd.DataFrame [columns=file, variant, then the features' names]
+        As `feature_table` returns it.
+    path : Path
+        ``.npz`` is compact and exact: arrays ``files``, ``variants``, ``names`` and ``values`` [shape=(n_rows, n_features),
+        dtype=float32]. Anything else is CSV, to seven digits.
+    """
+    names = table.columns.drop(["file", "variant"])
+    with write_aside(path) as aside:
+        if path.suffix != ".npz":
+            table.to_csv(aside, index=False, float_format="%.7g")
+            return
+        text = {"files": table.file, "variants": table.variant, "names": names}
+        text = {key: np.array(list(column), dtype=str) for key, column in text.items()}  # objects would have to be pickled
+        np.savez_compressed(aside, **text, values=table[names].to_numpy(np.float32))
+
+
 def read_features(path: Path, features: str) -> pd.DataFrame:
-    """Read a table of features, and check that its columns are those of the feature set."""
-    table = pd.read_csv(path, dtype={name: np.float32 for name in get_feature_set(features).names})
-    expected = ["file", "variant", *get_feature_set(features).names]
+    """Read a table that `write_table` wrote, and check that its columns are those of the feature set."""
+    names = get_feature_set(features).names
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as arrays:
+            table = pd.DataFrame(arrays["values"], columns=arrays["names"].tolist())
+            table.insert(0, "file", arrays["files"].tolist())
+            table.insert(1, "variant", arrays["variants"].tolist())
+    else:
+        table = pd.read_csv(path, dtype={name: np.float32 for name in names})
+    expected = ["file", "variant", *names]
     if list(table.columns) != expected:
         raise StudyError(
             f"{path.name} has {len(table.columns)} columns, expected the {len(expected)} of {features}: "

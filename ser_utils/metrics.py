@@ -133,7 +133,7 @@ def confusion_table(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFra
 
 
 def report_table(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
-    """``classification_report.csv``: per protocol and emotion precision, recall, f1 (over all seeds) and the clips of a seed."""
+    """``classification_report.csv``: per protocol and emotion precision, recall, f1 (all seeds) and the clips of a seed."""
     tables = []
     for protocol, part in predictions.groupby("protocol", sort=False):
         report = classification_report(part.emotion, part.predicted, labels=classes, output_dict=True, zero_division=0)

@@ -228,7 +228,7 @@ def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
             **({"ser": notebook.metadata.ser} if "ser" in notebook.metadata else {}),
         }
     )
-    notebook.cells = [cell for cell in notebook.cells if not cell.metadata.get("tags", []) == ["papermill-error-cell-tag"]]
+    notebook.cells = [cell for cell in notebook.cells if cell.metadata.get("tags", []) != ["papermill-error-cell-tag"]]
     for i, cell in enumerate(notebook.cells):
         cell.id = f"cell-{i:02d}"
         cell.metadata = nbformat.from_dict({"tags": cell.metadata.tags} if cell.metadata.get("tags") else {})

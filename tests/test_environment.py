@@ -178,9 +178,9 @@ def test_python_is_found_behind_a_shim_that_fails(study, name):
 
 
 def test_python_that_can_make_an_environment_is_preferred(study):
-    study.program(study.bin / "python3", '#!/bin/sh\ncase "$*" in *ensurepip*) exit 1 ;; *) exec python3.12 "$@" ;; esac\n')
+    script = 'case "$*" in *ensurepip* | "-m venv"*) exit 1 ;; *) exec python3.12 "$@" ;; esac'
+    study.program(study.bin / "python3", f"#!/bin/sh\n{script}\n")
     study.fake_python("python3.12")
-    study.says("venv", 'case "$0" in *python3.12) ;; *) exit 1 ;; esac')
     assert runs_in(study.start(), study.root / ".venv/bin/python")
 
 
@@ -217,12 +217,10 @@ def test_pip_fails_and_the_next_start_makes_it_anew(study, said, words):
 
 
 def test_no_network(study):
-    """The real venv and pip of this Python, and no server at the other end."""
-    (study.bin / "python3").unlink()
-    (study.bin / "python3").symlink_to(sys._base_executable)
-    done = study.start(PIP_INDEX_URL="http://127.0.0.1:9/simple")
-    assert is_one_sentence(done, "could not be downloaded", "online")
-    assert (study.root / ".venv/bin/python").exists() and not (study.root / ".venv/study").exists()
+    """The real pip, which can harm nothing in a dry run, and no server at the other end."""
+    study.says("pip", f'shift 3; exec {shlex.quote(sys.executable)} -m pip install --dry-run --ignore-installed "$@"')
+    assert is_one_sentence(study.start(PIP_INDEX_URL="http://127.0.0.1:9/simple"), "could not be downloaded", "online")
+    assert len(study.calls("-m pip install")) == 1 and not (study.root / ".venv/study").exists()
 
 
 def test_folder_that_cannot_be_written_to(study):
@@ -230,12 +228,14 @@ def test_folder_that_cannot_be_written_to(study):
     assert is_one_sentence(study.start(), "cannot be written to")
 
 
-def test_interrupted_installation_is_done_anew(study):
-    study.says("pip", f": >{study.parts}/begun; exec sleep 60")
-    process = subprocess.Popen([study.root / "run_all.sh"], env=study.env, stdout=subprocess.PIPE, start_new_session=True)
+@pytest.mark.parametrize(("by", "said"), [(signal.SIGKILL, ""), (signal.SIGINT, "Stopped; the same command starts again.\n")])
+def test_interrupted_installation_is_done_anew(study, by, said):
+    study.says("pip", f"trap 'echo ERROR: cancelled; exit 1' INT; : >{study.parts}/begun; sleep 60")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([study.root / "run_all.sh"], env=study.env, start_new_session=True, **pipes)
     wait_for(study.parts / "begun")
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    os.killpg(process.pid, by)
+    assert process.communicate()[1] == said and process.returncode != 0
     study.says("pip", ":")
     assert runs_in(study.start(), study.root / ".venv/bin/python")
     assert len(study.calls("-m venv")) == 2

@@ -29,7 +29,9 @@ def test_the_original_result_is_reproduced(table):
 
 
 def test_the_fault_is_visible(table):
-    published, speaker = (table[(table.protocol == name) & (table.metric == "uar")].iloc[0] for name in ("as_published", "speaker"))
+    published, speaker = (
+        table[(table.protocol == name) & (table.metric == "uar")].iloc[0] for name in ("as_published", "speaker")
+    )
     assert speaker.ci_high < published.ci_low
     assert speaker.value < published.value - 0.3
 
@@ -69,7 +71,9 @@ def test_readme_tells_the_numbers_of_metrics_csv(table):
 
 def test_readme_tells_the_numbers_of_the_thesis_variant():
     thesis = pd.read_csv(paths.ROOT / "out" / "emovo-thesis" / "metrics.csv")
-    wanted = [metrics.percent(metrics.value_of(thesis, protocol=name, metric="accuracy")) for name in ("as_published", "speaker")]
+    wanted = [
+        metrics.percent(metrics.value_of(thesis, protocol=name, metric="accuracy")) for name in ("as_published", "speaker")
+    ]
     line = next(line for line in README.splitlines() if line.startswith("| thesis"))
     assert re.findall(r"\d+\.\d %", line)[-2:] == wanted
 
@@ -77,7 +81,9 @@ def test_readme_tells_the_numbers_of_the_thesis_variant():
 def test_no_other_percentage_stands_in_the_readme(table):
     """A number typed by hand would not be one of the tables' or of the published ones."""
     thesis = pd.read_csv(paths.ROOT / "out" / "emovo-thesis" / "metrics.csv")
-    known = {f"{100 * value:.1f}" for part in (table, thesis) for column in ("value", "ci_low", "ci_high") for value in part[column]}
+    known = {
+        f"{100 * value:.1f}" for part in (table, thesis) for column in ("value", "ci_low", "ci_high") for value in part[column]
+    }
     published = {"84.3", "84.0", "92.0", "14.3", "33.3"}
     assert set(re.findall(r"(\d+\.\d) %", README)) <= known | published
 

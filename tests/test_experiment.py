@@ -95,7 +95,9 @@ def test_inner_fits_leave_out_each_training_speaker_and_never_meet_the_test(tabl
 def test_predictions_name_each_file_and_its_truth(tables):
     rows, x = experiment.labelled_rows(*tables, drop=[], rename={})
     fitted, inner = speaker_run(rows, x)
-    table = experiment.prediction_table(fitted, rows, protocol="speaker", model="original_mlp", features="f", speaker_norm="none")
+    table = experiment.prediction_table(
+        fitted, rows, protocol="speaker", model="original_mlp", features="f", speaker_norm="none"
+    )
     assert list(table) == [*experiment.PREDICTION_COLUMNS, "p_joy", "p_fear", "p_anger"]
     assert sorted(table.file) == sorted(rows.file.unique()) and set(table.variant) == {ORIGINAL}
     assert all(e in f for e, f in zip(table.emotion, table.file, strict=True))

@@ -9,10 +9,20 @@ import scipy.fft
 import soundfile as sf
 
 from ser_utils import features, paths
-from ser_utils.audio import read_audio
-from ser_utils.augment import STRENGTHS
+from ser_utils.audio import AudioError, read_audio
+from ser_utils.augment import AUGMENTATIONS, STRENGTHS, augment
 from ser_utils.errors import StudyError
-from ser_utils.features import FEATURE_SETS, ORIGINAL38, FeatureSet, feature_table, original38, read_features, variance_by
+from ser_utils.features import (
+    FEATURE_SETS,
+    ORIGINAL38,
+    FeatureSet,
+    feature_table,
+    original38,
+    read_features,
+    variance_by,
+    write_table,
+)
+from ser_utils.functionals import functionals, names
 
 DEMO = paths.ROOT / "data" / "demo"
 EMOVO = paths.DATA / "EMOVO"
@@ -135,6 +145,12 @@ def test_chroma_of_each_note(i):
     assert chroma[i] == pytest.approx(1, abs=0.01)
 
 
+def test_chroma_is_power_relative_to_the_strongest_note():
+    soft, softer = (named(tone(440) + tone(440 * 2 ** (6 / 12), peak)) for peak in (0.2, 0.1))
+    assert soft["chroma_A"] == pytest.approx(1, abs=0.01)
+    assert soft["chroma_Ds"] / softer["chroma_Ds"] == pytest.approx(4, rel=0.05)
+
+
 @pytest.mark.filterwarnings("ignore:Trying to estimate tuning from empty frequency set")  # of a high tone
 @pytest.mark.parametrize("k", [40, 100, 400])
 def test_shape_of_a_tone(k):
@@ -198,10 +214,12 @@ def test_table_has_a_row_for_each_clip_and_variant(table):
     assert not table.duplicated(list(ORIGINAL38)).any()
 
 
-def test_original_rows_are_the_features_of_the_recordings(table):
+@pytest.mark.parametrize("variant", ["original", "noise", "shift"])
+def test_rows_are_the_features_of_the_clips_variants(table, variant):
     y, sr = read_audio(DEMO / FILES[1], sr=48_000)
-    found = table.query("file == @FILES[1] and variant == 'original'")[list(ORIGINAL38)].to_numpy()[0]
-    np.testing.assert_array_equal(found, original38(y, sr).astype(np.float32))
+    y = augment(y, sr=sr, variant=variant, strengths=STRENGTHS, clip=FILES[1], seed=0)
+    found = table.query("file == @FILES[1] and variant == @variant")[list(ORIGINAL38)].to_numpy()[0]
+    np.testing.assert_allclose(found, original38(y, sr), rtol=1e-5)
 
 
 def test_table_depends_on_neither_order_nor_company_nor_processes(table):
@@ -245,7 +263,7 @@ def test_an_entry_in_the_registry_is_all_that_a_new_set_needs(monkeypatch):
 @pytest.mark.parametrize(
     ("how", "text"),
     [
-        ({"features": "egemaps"}, "Unknown feature set 'egemaps': expected one of original38."),
+        ({"features": "egemaps"}, "Unknown feature set 'egemaps': expected one of original38, functionals."),
         ({"variants": ["echo"]}, "Unknown augmentation 'echo': there are"),
         ({"variants": ["original"]}, "'original' is not an augmentation"),
         ({"strengths": STRENGTHS | {"stretch_rate": 0}}, "STRETCH_RATE is 0: expected more than 0"),
@@ -270,6 +288,140 @@ def test_eight_khz_and_stereo_recordings_have_features(tmp_path, sr, channels):
     made = table_of(["a.wav"], root=tmp_path, variants=[])
     assert np.isfinite(made[list(ORIGINAL38)]).all().all()
     assert made.centroid_hz[0] < sr / 2
+
+
+# Tables as files
+
+
+@pytest.mark.parametrize("name, tolerance", [("a.npz", 0), ("a.csv", 1e-6)])
+def test_table_comes_back_from_its_file(table, tmp_path, name, tolerance):
+    write_table(table, tmp_path / name)
+    read = read_features(tmp_path / name, "original38")
+    pd.testing.assert_frame_equal(read[["file", "variant"]], table[["file", "variant"]])
+    assert list(read.columns) == list(table.columns)
+    assert (read[list(ORIGINAL38)].dtypes == np.float32).all()
+    np.testing.assert_allclose(read[list(ORIGINAL38)], table[list(ORIGINAL38)], rtol=tolerance)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_compact_table_needs_no_pickle_and_is_the_same_file_each_time(table, tmp_path):
+    for name in ("a.npz", "b.npz"):
+        write_table(table, tmp_path / name)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as arrays:
+        assert {key: arrays[key].dtype.kind for key in arrays} == {"files": "U", "variants": "U", "names": "U", "values": "f"}
+        assert arrays["values"].shape == (len(table), 38)
+
+
+@pytest.mark.parametrize("name", ["features.npz", "features.csv"])
+def test_failed_write_leaves_the_table_that_was_there(table, tmp_path, monkeypatch, name):
+    write_table(table, tmp_path / name)
+    before = (tmp_path / name).read_bytes()
+
+    def fail(path, *args, **kwargs):
+        path.write_bytes(b"half")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", fail)
+    monkeypatch.setattr(pd.DataFrame, "to_csv", lambda self, path, **how: fail(path))
+    with pytest.raises(OSError, match="no space"):
+        write_table(table.iloc[:2], tmp_path / name)
+    assert (tmp_path / name).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_compact_table_of_another_set_is_refused(table, tmp_path):
+    write_table(table, tmp_path / "features.npz")
+    with pytest.raises(StudyError, match="^features.npz has 40 columns, expected the 487 of functionals: run 02"):
+        read_features(tmp_path / "features.npz", "functionals")
+
+
+# Recordings of several channels
+
+
+def stereo(path, delay=6):
+    y = noise(0.5)
+    two = np.stack([np.pad(y, (0, delay)), np.pad(0.5 * y, (delay, 0))])
+    sf.write(path, two.T, SR, subtype="FLOAT")
+    return two
+
+
+def test_channels_are_kept_on_demand(tmp_path):
+    two = stereo(tmp_path / "a.wav")
+    y, sr = read_audio(tmp_path / "a.wav", mono=False)
+    assert (sr, y.dtype) == (SR, np.float32)
+    np.testing.assert_array_equal(y, two)
+    np.testing.assert_array_equal(read_audio(tmp_path / "a.wav")[0], two.mean(axis=0))
+    kept, mixed = (read_audio(tmp_path / "a.wav", sr=16_000, mono=mono)[0] for mono in (False, True))
+    assert kept.shape == (2, mixed.size)
+    np.testing.assert_allclose(kept.mean(axis=0), mixed, atol=1e-5)
+
+
+def test_one_channel_is_kept_as_one(tmp_path):
+    sf.write(tmp_path / "a.wav", noise(0.5), SR)
+    y, _ = read_audio(tmp_path / "a.wav", mono=False)
+    assert y.shape == (1, SR // 2)
+
+
+def test_it_is_the_mix_that_is_checked(tmp_path):
+    y = noise(0.5)
+    sf.write(tmp_path / "a.wav", np.stack([y, -y], axis=1), SR, subtype="FLOAT")
+    with pytest.raises(AudioError, match="silent"):
+        read_audio(tmp_path / "a.wav", mono=False)
+
+
+def varied(y, variant):
+    return augment(y, sr=SR, variant=variant, strengths=STRENGTHS, clip="a.wav", seed=0)
+
+
+@pytest.mark.parametrize("variant", AUGMENTATIONS)
+def test_variant_of_one_channel_is_that_of_the_mono_recording_to_the_bit(variant):
+    y = noise(0.5)
+    made = varied(y[None], variant)
+    assert made.dtype == np.float32
+    np.testing.assert_array_equal(made, varied(y, variant)[None])
+
+
+@pytest.mark.parametrize("variant", [name for name in AUGMENTATIONS if name != "noise"])
+def test_variant_of_two_channels_changes_each_alike(variant):
+    y = noise(0.5)
+    two = np.stack([y, 0.5 * y[::-1]])
+    made = varied(two, variant)
+    for channel, expected in zip(made, two, strict=True):
+        np.testing.assert_allclose(channel, varied(expected, variant), atol=1e-6)
+
+
+def test_noise_is_each_channels_own_at_one_level():
+    two = np.stack([noise(2), 0.1 * noise(2)])
+    first, second = varied(two, "noise") - two
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.02
+    assert first.std() == pytest.approx(second.std(), rel=0.02)
+    alone = varied(two[0], "noise") - two[0]
+    assert first.std() == pytest.approx(alone.std(), rel=0.02)
+
+
+def test_set_hears_the_channels_that_it_asks_for(tmp_path, monkeypatch):
+    stereo(tmp_path / "a.wav")
+    for mono in (False, True):
+        monkeypatch.setitem(FEATURE_SETS, "ndim", FeatureSet(("ndim",), SR, lambda y, sr: np.array([y.ndim]), mono))
+        made = table_of(["a.wav"], root=tmp_path, features="ndim", variants=list(AUGMENTATIONS))
+        assert (made["ndim"] == (1 if mono else 2)).all()
+
+
+def test_functionals_are_a_registered_set_that_keeps_channels(tmp_path):
+    stereo(tmp_path / "a.wav")
+    made = table_of(["a.wav"], root=tmp_path, features="functionals", variants=["noise"])
+    assert list(made.columns) == ["file", "variant", *names()]
+    y, sr = read_audio(tmp_path / "a.wav", sr=16_000, mono=False)
+    np.testing.assert_allclose(made[list(names())].to_numpy()[0], functionals(y, sr), rtol=1e-4, atol=1e-4)
+    assert (made.iloc[0, 2:] != made.iloc[1, 2:]).mean() > 0.5
+
+
+def test_names_that_take_work_are_asked_for_only_when_needed():
+    asked = []
+    feature_set = FeatureSet(lambda: asked.append(1) or ("a", "b"), SR, original38)
+    assert not asked
+    assert feature_set.names == ("a", "b") and asked
 
 
 # Variance between groups

@@ -41,8 +41,10 @@ def test_as_published_draws_a_tenth_of_the_rows_whatever_clip_they_come_from():
     made = folds.make_folds(rows, protocol="as_published", seeds=[0, 1], n_folds=5)
     assert len(rows) == 240
     for _, split in made.groupby("seed"):
-        tests = [tuple(sorted(zip(fold.file[fold.role == "test"], fold.variant[fold.role == "test"], strict=True)))
-                 for _, fold in split.groupby("fold")]
+        tests = [
+            tuple(sorted(zip(fold.file[fold.role == "test"], fold.variant[fold.role == "test"], strict=True)))
+            for _, fold in split.groupby("fold")
+        ]
         assert len(tests[0]) == 24
         assert len(set(tests)) == 1, "all folds of a seed share one test set"
         validated = split[split.role == "validation"]

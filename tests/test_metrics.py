@@ -21,9 +21,20 @@ def predictions_of(right_share, *, n_speakers=6, n_clips=40, seeds=2, rng=None, 
         truth = np.resize(np.arange(len(CLASSES)), n_clips)
         wrong = (truth + rng.integers(1, len(CLASSES), n_clips)) % len(CLASSES)
         predicted = np.where(rng.uniform(size=n_clips) < shares[speaker], truth, wrong)
-        parts.append(pd.DataFrame({"speaker": f"s{speaker}", "seed": seed, "emotion": np.take(CLASSES, truth),
-                                   "predicted": np.take(CLASSES, predicted), "protocol": protocol, "model": "m",
-                                   "features": "f", "speaker_norm": "none"}))
+        parts.append(
+            pd.DataFrame(
+                {
+                    "speaker": f"s{speaker}",
+                    "seed": seed,
+                    "emotion": np.take(CLASSES, truth),
+                    "predicted": np.take(CLASSES, predicted),
+                    "protocol": protocol,
+                    "model": "m",
+                    "features": "f",
+                    "speaker_norm": "none",
+                }
+            )
+        )
     return pd.concat(parts, ignore_index=True)
 
 
@@ -61,8 +72,11 @@ def test_summary_is_the_mean_over_seeds():
 
 def test_interval_is_of_speakers_and_not_of_clips():
     alike, unlike = predictions_of(0.5), predictions_of([0.1, 0.9, 0.2, 0.8, 0.3, 0.7])
-    widths = [row.ci_high - row.ci_low for table in (alike, unlike)
-              for row in metrics.summary(table).query("metric == 'uar'").itertuples()]
+    widths = [
+        row.ci_high - row.ci_low
+        for table in (alike, unlike)
+        for row in metrics.summary(table).query("metric == 'uar'").itertuples()
+    ]
     assert widths[1] > 3 * widths[0], "speakers that differ must widen the interval"
 
 
@@ -90,8 +104,14 @@ def test_by_speaker_tells_good_voices_from_bad():
 
 
 def test_confusion_is_normalised_by_true_label_and_in_the_given_order():
-    table = pd.DataFrame({"protocol": "speaker", "seed": 0, "emotion": ["joy", "joy", "joy", "fear"],
-                          "predicted": ["joy", "fear", "fear", "fear"]})
+    table = pd.DataFrame(
+        {
+            "protocol": "speaker",
+            "seed": 0,
+            "emotion": ["joy", "joy", "joy", "fear"],
+            "predicted": ["joy", "fear", "fear", "fear"],
+        }
+    )
     shares = metrics.confusion_table(table, ["joy", "fear"]).set_index("emotion")
     assert shares.loc["joy", ["joy", "fear"]].tolist() == pytest.approx([1 / 3, 2 / 3])
     assert shares.loc["fear", ["joy", "fear"]].tolist() == [0, 1]

@@ -36,7 +36,8 @@ def test_normalisation_and_label_order_travel_with_the_model(tmp_path):
     loaded, settings = models.load_model(tmp_path / "model")
     raw = np.random.default_rng(2).normal(size=(9, 5)) * 80
     np.testing.assert_allclose(
-        loaded.predict(raw, verbose=0), network.predict((raw - mean) / scale, verbose=0), rtol=1e-3, atol=1e-5)
+        loaded.predict(raw, verbose=0), network.predict((raw - mean) / scale, verbose=0), rtol=1e-3, atol=1e-5
+    )
     assert settings["classes"] == ["sadness", "joy", "anger"]
 
 

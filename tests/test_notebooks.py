@@ -34,8 +34,13 @@ def test_is_saved_as_executed_in_one_clean_run(name):
 
 @pytest.mark.parametrize("name", BOOKS)
 def test_has_outputs_that_nbval_compares(name):
-    compared = [output for cell in code_cells(BOOKS[name]) if "nbval-ignore-output" not in cell.metadata.get("tags", [])
-                for output in cell.outputs if set(output.get("data", {"text": 1})) - {"image/png"}]
+    compared = [
+        output
+        for cell in code_cells(BOOKS[name])
+        if "nbval-ignore-output" not in cell.metadata.get("tags", [])
+        for output in cell.outputs
+        if set(output.get("data", {"text": 1})) - {"image/png"}
+    ]
     words = " ".join(str(output.get("text") or output.data.get("text/plain")) for output in compared)
     assert len(compared) >= 4
     assert re.search(r"\d", words), "nothing with a number is compared"
@@ -64,7 +69,9 @@ def test_runs_on_the_demo_corpus_with_no_edit(name):
 
 @pytest.mark.parametrize("name", BOOKS)
 def test_says_synthetic_demo_voices(name):
-    text = "".join(output.get("data", {}).get("text/markdown", "") for cell in code_cells(BOOKS[name]) for output in cell.outputs)
+    text = "".join(
+        output.get("data", {}).get("text/markdown", "") for cell in code_cells(BOOKS[name]) for output in cell.outputs
+    )
     assert "Synthetic demo voices" in text
 
 

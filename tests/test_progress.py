@@ -9,10 +9,12 @@ def run(total=3):
     return list(progress(iter(range(total)), total=total, desc="features", unit="clip"))
 
 
-def test_off_is_silent(monkeypatch, capsys):
+def test_off_is_silent(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("SER_PROGRESS", "off")
+    monkeypatch.chdir(tmp_path)
     assert run() == [0, 1, 2]
     assert capsys.readouterr() == ("", "")
+    assert not list(tmp_path.iterdir())
 
 
 def test_unset_goes_below_the_cell(monkeypatch, capsys):

@@ -21,7 +21,13 @@ KNOWN = {
 def test_settings_become_json_values():
     given = ["N_SEEDS=2", "RATE=1", 'DROP=["joy"]', 'MAP={"a": "b=c"}', "LOUD=true", 'CORPUS="emovo"']
     assert study.parse_settings(given, KNOWN) == {
-        "N_SEEDS": 2, "RATE": 1, "DROP": ["joy"], "MAP": {"a": "b=c"}, "LOUD": True, "CORPUS": "emovo"}
+        "N_SEEDS": 2,
+        "RATE": 1,
+        "DROP": ["joy"],
+        "MAP": {"a": "b=c"},
+        "LOUD": True,
+        "CORPUS": "emovo",
+    }
 
 
 @pytest.mark.parametrize(
@@ -32,9 +38,9 @@ def test_settings_become_json_values():
         ("N_SEEDS=two", "not JSON; expected int, such as N_SEEDS=2"),
         ("N_SEEDS=2.5", "found float, expected int"),
         ("N_SEEDS=true", "found bool, expected int"),
-        ("RATE=\"1\"", "found str, expected float"),
+        ('RATE="1"', "found str, expected float"),
         ("DROP=joy", "not JSON; expected list"),
-        ("DROP=\"joy\"", "found str, expected list"),
+        ('DROP="joy"', "found str, expected list"),
         ("LOUD=1", "found int, expected bool"),
     ],
 )
@@ -87,17 +93,26 @@ def small_study(tmp_path, monkeypatch):
     paths.NOTEBOOKS.mkdir()
 
     def write(code, name="02_second", writes=()):
-        book = nbformat.v4.new_notebook(cells=[
-            nbformat.v4.new_markdown_cell(f"# The {name} notebook"),
-            nbformat.v4.new_code_cell('CORPUS: str = "demo"  # which\nVARIANT: str = ""  # name\nN: int = 1  # n',
-                                      metadata={"tags": ["parameters"]}),
-            nbformat.v4.new_code_cell(code)])
-        book.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
-                         "ser": {"sentence": "One sentence.", "writes": list(writes)}}
+        book = nbformat.v4.new_notebook(
+            cells=[
+                nbformat.v4.new_markdown_cell(f"# The {name} notebook"),
+                nbformat.v4.new_code_cell(
+                    'CORPUS: str = "demo"  # which\nVARIANT: str = ""  # name\nN: int = 1  # n',
+                    metadata={"tags": ["parameters"]},
+                ),
+                nbformat.v4.new_code_cell(code),
+            ]
+        )
+        book.metadata = {
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+            "ser": {"sentence": "One sentence.", "writes": list(writes)},
+        }
         nbformat.write(book, paths.NOTEBOOKS / f"{name}.ipynb")
 
-    first = "from pathlib import Path\n_ = Path({out!r}, CORPUS).mkdir(parents=True, exist_ok=True)\n" \
-            "_ = Path({out!r}, CORPUS, 'table.csv').write_text(str(N))"
+    first = (
+        "from pathlib import Path\n_ = Path({out!r}, CORPUS).mkdir(parents=True, exist_ok=True)\n"
+        "_ = Path({out!r}, CORPUS, 'table.csv').write_text(str(N))"
+    )
     write(first.format(out=str(paths.OUT)), "01_first", writes=["table.csv"])
     return write
 
@@ -115,7 +130,9 @@ def test_a_good_run_renders_every_page_and_passes_parameters_on(small_study, cap
 
 
 def test_a_failing_notebook_still_gets_its_page_marked_and_the_run_status_1(small_study, capsys):
-    small_study("print('so far')\nfrom ser_utils.errors import StudyError\nraise StudyError('The level is wrong: turn it down.')")
+    small_study(
+        "print('so far')\nfrom ser_utils.errors import StudyError\nraise StudyError('The level is wrong: turn it down.')"
+    )
     small_study("print('later')", "03_third")
     assert study.run("demo") == 1
     page = (paths.REPORTS / "demo" / "02_second.html").read_text()

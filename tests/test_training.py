@@ -112,8 +112,9 @@ def test_epochs_are_chosen_at_the_top_of_the_smoothed_mean_curve():
 
     def curve(peak):
         epochs = np.arange(1, 41)
-        return training.Fitted(1, np.empty(0), pd.DataFrame({"epoch": epochs, "val_accuracy": -np.abs(epochs - peak) / 40}),
-                               [], None)
+        return training.Fitted(
+            1, np.empty(0), pd.DataFrame({"epoch": epochs, "val_accuracy": -np.abs(epochs - peak) / 40}), [], None
+        )
 
     assert training.chosen_epochs([curve(20)]) == 20
     assert training.chosen_epochs([curve(10), curve(30), curve(21)]) == 21
