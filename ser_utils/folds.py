@@ -22,7 +22,8 @@ def as_published(rows: pd.DataFrame, seed: int, n_folds: int) -> pd.DataFrame:
     """The original study's split: every row, augmented or not, at random.
 
     A tenth of the rows is the test set; the rest is cut into `n_folds`, each in turn the validation set on which its
-    model is stopped. The original keeps the last fold's model and tests that one. Copies of a test clip are in training.
+    model is stopped. The original keeps the last fold's model and tests that one. Copies of a test clip are in training. The
+    original also standardises all rows together; here the scaler sees training rows alone, in every protocol.
     """
     kept, test = train_test_split(np.arange(len(rows)), test_size=0.1, random_state=seed)
     cut = KFold(n_folds, shuffle=True, random_state=seed).split(kept)

@@ -5,9 +5,12 @@ The environment variables ``SER_DATA``, ``SER_OUT`` and ``SER_REPORTS`` move the
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from ser_utils.errors import StudyError
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
@@ -17,7 +20,15 @@ REPORTS = Path(os.environ.get("SER_REPORTS", ROOT / "reports")).absolute()
 
 
 def run_name(corpus: str, variant: str = "") -> str:
-    """The name of a run's folders: the corpus, with the name of a variant of the study behind it where there is one."""
+    """The name of a run's folders: the corpus, with the name of a variant of the study behind it where there is one.
+
+    Raises
+    ------
+    StudyError
+        The variant's name has anything but letters, digits and underscores.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_]*", variant):
+        raise StudyError(f"VARIANT is {variant!r}: expected letters, digits and underscores only, such as thesis.")
     return f"{corpus}-{variant}" if variant else corpus
 
 

@@ -29,7 +29,7 @@ COLOURS = {
 """One fixed colour per emotion, told apart also by colour-blind eyes and by lightness in print."""
 
 PROTOCOL_NAMES = {
-    "as_published": "as published: random rows,\ncopies of test clips in training",
+    "as_published": "as published: random rows,\nthe test voices in training",
     "speaker": "leave one speaker out:\na voice never heard",
 }
 

@@ -26,6 +26,8 @@ from ser_utils.metrics import headline
 KERNEL = "python3"
 QUIET_KERNEL = ["--IPKernelApp.log_level=40"]  # a kernel on this machine alone need not warn that it is not encrypted
 PACKAGES = ("tensorflow", "keras", "librosa", "numpy", "scikit-learn", "pandas", "papermill")
+LEAST = {"N_SEEDS": 1, "N_FOLDS": 2, "N_RESAMPLES": 1, "BATCH_SIZE": 1}
+"""The smallest value of parameters that count something."""
 TYPES = {"int": int, "float": (int, float), "str": str, "bool": bool, "list": list, "dict": dict}
 
 
@@ -85,6 +87,13 @@ def _parse_value(name: str, text: str, kind: str) -> object:
     is_bool = isinstance(value, bool)
     if not isinstance(value, TYPES[kind]) or (is_bool and kind != "bool"):
         raise StudyError(f"--set {name}={text}: found {type(value).__name__}, expected {kind}, such as {name}={example}.")
+    parts = [*value, *value.values()] if kind == "dict" else value if kind == "list" else []
+    if not all(isinstance(part, str) for part in parts):
+        raise StudyError(f"--set {name}={text}: expected texts in the {kind}, such as {name}={example}.")
+    if name in LEAST and value < LEAST[name]:
+        raise StudyError(f"--set {name}={text}: expected {LEAST[name]} or more.")
+    if name == "N_JOBS" and value == 0:
+        raise StudyError("--set N_JOBS=0: expected a number of processes, or -1 for one a core.")
     return value
 
 
@@ -124,9 +133,13 @@ def run(corpus: str | None = None, *, settings: Sequence[str] = (), start: str =
     """
     known = known_parameters()
     parameters = parse_settings(settings, known)
-    chosen = choose_corpus(corpus)
-    if parameters.setdefault("CORPUS", chosen) != chosen:
+    chosen = choose_corpus(corpus or parameters.get("CORPUS"))
+    if str(parameters.get("CORPUS", chosen)).lower() != chosen:
         raise StudyError(f"Two corpora: {chosen} and CORPUS={parameters['CORPUS']}; name one of them.")
+    parameters["CORPUS"] = chosen
+    name = paths.run_name(chosen, parameters.get("VARIANT", ""))
+    if fresh and start:
+        raise StudyError(f"--fresh removes what --from {start} would start from: use one of them.")
     books = [book for book in notebooks() if book.stem >= start] if start else notebooks()
     if not books or (start and not books[0].stem.startswith(start)):
         raise StudyError(f"--from {start}: expected one of {', '.join(book.stem[:2] for book in notebooks())}.")
@@ -134,14 +147,32 @@ def run(corpus: str | None = None, *, settings: Sequence[str] = (), start: str =
         from ser_utils.fetch import fetch
 
         fetch("emovo")
-    name = paths.run_name(chosen, parameters.get("VARIANT", ""))
+    if start:
+        _check_earlier(books[0], name)
     if fresh:
         shutil.rmtree(paths.OUT / name, ignore_errors=True)
         shutil.rmtree(paths.REPORTS / name, ignore_errors=True)
+    for book in books:  # a page of an earlier run must not pass for one of this run
+        (paths.REPORTS / name / f"{book.stem}.html").unlink(missing_ok=True)
     failures = _run_notebooks(books, parameters, known, name)
     index = write_index(name, chosen, parameters, failures)
     print(f"{'FAILED: ' + ', '.join(failures) + '. ' if failures else ''}Reports: {_relative(index)}", flush=True)
     return 1 if failures else 0
+
+
+def _check_earlier(first: Path, name: str) -> None:
+    """Raise `StudyError` where a file that a notebook before `first` writes is not there.
+
+    Running that notebook now would give it other parameters than the user may have set then.
+    """
+    for book in notebooks():
+        if book.stem >= first.stem:
+            return
+        for file in nbformat.read(book, as_version=4).metadata.get("ser", {}).get("writes", []):
+            if not (paths.OUT / name / file).exists():
+                raise StudyError(
+                    f"--from {first.stem[:2]}: {file}, which {book.stem} writes, is not in out/{name}; run without --from."
+                )
 
 
 def _run_notebooks(books: list[Path], parameters: Mapping, known: Mapping, name: str) -> dict[str, str]:

@@ -88,5 +88,5 @@ def test_no_other_percentage_stands_in_the_readme(table):
     assert set(re.findall(r"(\d+\.\d) %", README)) <= known | published
 
 
-def test_model_settings_are_not_committed_but_augmentation_is():
+def test_augmentation_is_on_record():
     assert json.loads((OUT / "augmentation.json").read_text())["variants"] == ["noise", "stretch_pitch"]

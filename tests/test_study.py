@@ -42,6 +42,9 @@ def test_settings_become_json_values():
         ("DROP=joy", "not JSON; expected list"),
         ('DROP="joy"', "found str, expected list"),
         ("LOUD=1", "found int, expected bool"),
+        ("N_SEEDS=0", "N_SEEDS=0: expected 1 or more"),
+        ('DROP=[["joy"]]', "expected texts in the list"),
+        ('MAP={"joy": 5}', "expected texts in the dict"),
     ],
 )
 def test_wrong_settings_are_refused_in_a_sentence(setting, said):
@@ -76,6 +79,9 @@ def test_a_parameter_has_one_default_wherever_it_stands():
         (["run", "demo", "--set", "N_SEEDS=many"], "expected int"),
         (["run", "demo", "--from", "99"], "--from 99: expected one of 01, 02"),
         (["run", "demo", "--set", 'CORPUS="emovo"'], "Two corpora: demo and CORPUS=emovo"),
+        (["run", "demo", "--set", 'VARIANT="../x"'], "VARIANT is '../x': expected letters"),
+        (["run", "demo", "--fresh", "--from", "03"], "--fresh removes what --from 03 would start from"),
+        (["run", "demo", "--from", "04"], "--from 04: utterances.csv, which 01_explore writes, is not in out/demo"),
         (["fetch", "nowhere"], "nowhere"),
     ],
 )
@@ -141,6 +147,22 @@ def test_a_failing_notebook_still_gets_its_page_marked_and_the_run_status_1(smal
     index = (paths.REPORTS / "demo" / "index.html").read_text()
     assert "FAILED" in index and "not run" in index
     assert "The level is wrong: turn it down." in capsys.readouterr().out
+
+
+def test_pages_of_an_earlier_run_do_not_pass_for_this_one(small_study):
+    small_study("pass")
+    small_study("pass", "03_third")
+    assert study.run("demo") == 0
+    small_study("raise ValueError('no')")
+    assert study.run("demo") == 1
+    assert not (paths.REPORTS / "demo" / "03_third.html").exists()
+    assert "not run" in (paths.REPORTS / "demo" / "index.html").read_text()
+
+
+def test_the_corpus_may_be_named_as_a_parameter(small_study):
+    small_study("pass")
+    assert study.run(settings=['CORPUS="DEMO"']) == 0
+    assert (paths.REPORTS / "demo" / "index.html").exists()
 
 
 def test_a_kernel_that_dies_is_a_failure(small_study):
