@@ -15,7 +15,6 @@ from ser_utils.errors import StudyError
 
 COLUMNS = ["protocol", "seed", "fold", "role", "file", "variant"]
 """Columns of ``folds.csv``: a row of features (file, variant) has one role in each fold of each protocol and seed."""
-ROLES = ("train", "validation", "test")
 
 
 def as_published(rows: pd.DataFrame, seed: int, n_folds: int) -> pd.DataFrame:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ser_utils.backend import keras
 from ser_utils.errors import StudyError
+from ser_utils.paths import write_json
 
 layers = keras.layers
 
@@ -90,7 +91,7 @@ def save_model(folder: Path, network: keras.Sequential, settings: Mapping) -> No
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     network.save(aside / "model.keras")
-    (aside / "settings.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    write_json(aside / "settings.json", settings)
     shutil.rmtree(folder, ignore_errors=True)
     aside.rename(folder)
 
