@@ -74,7 +74,10 @@ def level_dbfs(y: np.ndarray) -> float:
 
 
 def describe(path: Path) -> dict:
-    """What a recording is: duration_s, sample_rate, channels, sha256, level_dbfs, peak.
+    """What a recording is: duration_s, sample_rate, channels, sha256, level_dbfs, peak, audio_sha256.
+
+    `sha256` is of the file; `audio_sha256` of its samples (mono, 16 bit), the same in another container or with other tags.
+
 
     Raises
     ------
@@ -89,6 +92,7 @@ def describe(path: Path) -> dict:
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "level_dbfs": round(level_dbfs(y), 2),
         "peak": round(float(np.abs(y).max()), 4),
+        "audio_sha256": hashlib.sha256(np.round(y * 32767).astype("<i2").tobytes()).hexdigest(),
     }
 
 

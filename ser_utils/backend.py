@@ -24,14 +24,10 @@ with _silent_stderr():
 
     tf.get_logger().setLevel("ERROR")
 
-__all__ = ["keras", "prepare", "tf"]
+__all__ = ["keras", "tf"]
 
-
-def prepare(threads: int = 1) -> None:
-    """Make results the same bits each time on one platform; call it before anything is computed.
-
-    The number of threads changes the order of sums and is therefore fixed; tiny networks gain nothing from more.
-    """
-    tf.config.experimental.enable_op_determinism()
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
+# The same bits each time on one platform, which has to be asked for before anything is computed. The number of threads
+# changes the order of sums and is therefore fixed; tiny networks gain nothing from more.
+tf.config.experimental.enable_op_determinism()
+tf.config.threading.set_intra_op_parallelism_threads(1)
+tf.config.threading.set_inter_op_parallelism_threads(1)

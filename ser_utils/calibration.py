@@ -168,3 +168,37 @@ def _checked(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, n
     if not ((confidence >= 0) & (confidence <= 1 + 1e-9)).all():
         raise StudyError(f"Found confidences from {confidence.min()} to {confidence.max()}, expected from 0 to 1.")
     return confidence, correct
+
+
+def tempered(predictions: pd.DataFrame, temperature: pd.Series) -> np.ndarray:
+    """Probabilities [shape=(n, n_classes)] of a table of predictions, each row at the temperature of its fold (the index)."""
+    probabilities, _ = from_predictions(predictions)
+    return np.stack(
+        [apply_temperature(row[None], temperature[fold])[0] for row, fold in zip(probabilities, predictions.fold, strict=True)]
+    )
+
+
+def before_and_after(predictions: pd.DataFrame, temperature: pd.Series) -> dict[str, pd.DataFrame]:
+    """How well confidence tells accuracy, as trained and at each fold's temperature.
+
+    Returns
+    -------
+    dict
+        ``before`` and ``after``: as from `reliability_table`; ``table``: both, told apart by the column `temperature`
+        (``none`` or ``fitted``), with the column `ece`.
+    """
+    probabilities, truth = from_predictions(predictions)
+    found = {}
+    for name, p in (("before", probabilities), ("after", tempered(predictions, temperature))):
+        found[name] = reliability_table(p.max(axis=1), p.argmax(axis=1) == truth)
+    parts = [
+        found[name].assign(temperature=kind, ece=ece_of(found[name]))
+        for name, kind in (("before", "none"), ("after", "fitted"))
+    ]
+    return {**found, "table": pd.concat(parts, ignore_index=True)}
+
+
+def coverage_of(predictions: pd.DataFrame, temperature: pd.Series) -> pd.DataFrame:
+    """`coverage_table` of a table of predictions, each row at the temperature of its fold."""
+    p, (_, truth) = tempered(predictions, temperature), from_predictions(predictions)
+    return coverage_table(p.max(axis=1), p.argmax(axis=1) == truth)

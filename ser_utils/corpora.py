@@ -30,6 +30,7 @@ COLUMNS = [
     "sha256",
     "level_dbfs",
     "peak",
+    "audio_sha256",
 ]
 """Columns of ``utterances.csv``; `file` is relative to the corpus' folder."""
 
@@ -279,7 +280,7 @@ def remarks(utterances: pd.DataFrame, corpus: Corpus) -> list[str]:
             + ". Where that goes with the speaker or the emotion, a model can hear it."
         )
     low, clipped = utterances[utterances.sample_rate < 16_000], utterances[utterances.peak >= 0.999]
-    twice = utterances[utterances.sha256.duplicated(keep=False)]
+    twice = utterances[utterances.audio_sha256.duplicated(keep=False)]
     if len(low):
         said.append(
             f"{_counted(low, 'is', 'are')} sampled below 16 kHz ({_some(low)}): what lay above "

@@ -32,8 +32,8 @@ COLOURS = [BLUE, ORANGE, GREEN, "#cc79a7", "#e69f00", "#56b4e9", "#7a5c00", "#5b
 COST = "cost of the leak:\nas published minus\nspeaker, points"
 LEAK = ["as_published", "speaker"]
 """The cost of the leak is the difference of these two."""
-KINDS = {"ours": BLUE, "hand-crafted": ORANGE, "frozen encoder": GREY}
-ABOVE = {"loc": "lower left", "bbox_to_anchor": (-0.01, 1.0), "ncols": 3, "borderaxespad": 0}
+KINDS = {"ours": BLUE, "ours, normalised by speaker": GREEN, "hand-crafted": ORANGE, "frozen encoder": GREY}
+ABOVE = {"loc": "lower left", "bbox_to_anchor": (-0.01, 1.0), "ncols": 4, "borderaxespad": 0}
 """A legend between title and axes, where it covers no mark."""
 UAR = "unweighted average recall (%)"
 
@@ -179,8 +179,8 @@ def anchors(table: pd.DataFrame, chance: float) -> Figure:
     _chance(ax, chance, upright=True)
     ax.set_yticks(table.index, table.system)
     for label, kind in zip(ax.get_yticklabels(), table.kind, strict=True):
-        label.set_fontweight("bold" if kind == "ours" else "normal")
-    ax.set(xlim=(0, 100 * ends.max() + 8), ylim=(len(table) - 0.4, -0.6), xlabel=UAR)
+        label.set_fontweight("bold" if kind.startswith("ours") else "normal")
+    ax.set(xlim=(0, 100 * ends.max() + 12), ylim=(len(table) - 0.4, -0.6), xlabel=UAR)
     sources = ax.secondary_yaxis("right")
     sources.set_yticks(table.index, table.source, fontsize=9, color="#555555")
     sources.tick_params(length=0)
@@ -222,18 +222,19 @@ def coverage(table: pd.DataFrame, chance: float) -> Figure:
     chance : float
     """
     fig, ax = plt.subplots(figsize=(7.5, 4.2))
-    groups = table.groupby("system", sort=False) if "system" in table else [("", table)]
+    groups = list(table.groupby("system", sort=False)) if "system" in table else [("", table)]
+    lower = int(np.argmin([part.accuracy.mean() for _, part in groups[:2]])) if len(groups) > 1 else None
     for number, ((name, part), colour) in enumerate(zip(groups, COLOURS, strict=False)):
         x, y = 100 * part.coverage, 100 * part.accuracy
         ax.plot(x, y, marker="o", markersize=5, color=colour, label=name)
         for i in (x.argmin(), x.argmax()) if number < 2 else ():  # more than two would lie on each other
-            place = {"xy": (x.iloc[i], y.iloc[i]), "xytext": (0, -15 if number else 7), "textcoords": "offset points"}
+            place = {"xy": (x.iloc[i], y.iloc[i]), "xytext": (0, -15 if number == lower else 7), "textcoords": "offset points"}
             ax.annotate(f"{y.iloc[i]:.0f} %", **place, ha="center", color=colour, fontweight="bold", fontsize=9)
     _chance(ax, chance, upright=False)
     ax.set(xlim=(0, 104), ylim=(0, 104), xlabel="clips answered, the surest first (%)", ylabel="right among them (%)")
-    ax.set_title('A model that may say "I don\'t know"')
+    ax.set_title('A model that may say "I don\'t know"', pad=24 if "system" in table else 6)
     if "system" in table:
-        ax.legend(loc="upper right")
+        ax.legend(**ABOVE)
     return fig
 
 

@@ -1,6 +1,8 @@
-"""From tables on disk to predictions: joins features with labels and folds, trains, and writes what was predicted."""
+"""From tables on disk to predictions: joins features with labels and folds, guards, chooses, trains, tells what came out."""
 
+import functools
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -8,6 +10,9 @@ import pandas as pd
 from ser_utils.augment import ORIGINAL
 from ser_utils.corpora import class_order, relabel
 from ser_utils.errors import StudyError
+from ser_utils.features import FEATURE_SETS
+from ser_utils.folds import TEST, VALIDATION, of_fold
+from ser_utils.guard import check_fit
 from ser_utils.models import Model, get_model, with_normalisation
 from ser_utils.training import Fit, Fitted, chosen_epochs, fit_all
 
@@ -26,19 +31,84 @@ PREDICTION_COLUMNS = [
     "predicted",
 ]
 """Columns of ``predictions.csv``; one probability column ``p_<emotion>`` per class follows."""
+SPEAKER_NORMS = ("none", "speaker")
+SELECTION_SEEDS = 2  # seeds of the inner folds that choose settings: their mean decides, more change little
+Key = tuple[int, int]
 
 
-def labelled_rows(
-    features: pd.DataFrame, utterances: pd.DataFrame, *, drop: list[str], rename: Mapping[str, str]
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """Rows of features with their labels, after dropping and renaming emotions.
+@dataclass(frozen=True)
+class System:
+    """What is tested: a network on a feature set under a normalisation."""
 
-    Returns
-    -------
-    rows : pd.DataFrame [columns=file, variant, speaker, sentence, emotion]
-    x : np.ndarray [shape=(n_rows, n_features), dtype=float32]
+    model: str
+    features: str
+    speaker_norm: str = "none"
+
+
+def systems(model: str, features: str, speaker_norms: list[str]) -> dict[str, System]:
+    """The systems that a notebook's parameters name, by normalisation.
+
+    Raises
+    ------
+    StudyError
+        A name is unknown, or the system is the original one, which is tested anyway.
     """
-    labels = utterances.set_index("file")[["speaker", "sentence", "emotion"]]
+    get_model(model)
+    if features not in FEATURE_SETS:
+        raise StudyError(f"Unknown features {features!r}: expected one of {', '.join(FEATURE_SETS)}.")
+    if not speaker_norms or not set(speaker_norms) <= set(SPEAKER_NORMS):
+        raise StudyError(f"SPEAKER_NORMS is {speaker_norms}: expected one or both of {', '.join(SPEAKER_NORMS)}.")
+    if (model, features) == ("original_mlp", "original38"):
+        raise StudyError("The original network on the original features is tested anyway: name another MODEL or FEATURES.")
+    return {norm: System(model, features, norm) for norm in SPEAKER_NORMS if norm in speaker_norms}
+
+
+@dataclass
+class Data:
+    """One feature table with its labels, as a system sees it."""
+
+    rows: pd.DataFrame
+    """Columns file, variant, speaker, gender, sentence, emotion, audio_sha256."""
+    x: np.ndarray
+    """Features [shape=(n_rows, n_features)], normalised by speaker where the system is."""
+    names: list[str]
+
+    @property
+    def classes(self) -> list[str]:
+        """Emotions in their order; a class number is a place in it."""
+        return class_order(self.rows.emotion)
+
+    @property
+    def y(self) -> np.ndarray:
+        """Class number of each row."""
+        return self.rows.emotion.map({name: i for i, name in enumerate(self.classes)}).to_numpy()
+
+
+@dataclass
+class Result:
+    """What a system does under one protocol."""
+
+    fitted: dict[Key, tuple[Fit, Fitted]]
+    """By (seed, fold)."""
+    selection: pd.DataFrame
+    """Settings searched by inner folds with their inner scores; empty where nothing was chosen."""
+    curves: pd.DataFrame
+    """Learning curves: seed, fold, epoch, loss, accuracy, val_loss, val_accuracy, val_uar."""
+    inner: dict[int, list[tuple[Fit, Fitted]]]
+    """By fold, the inner fits with the settings that were chosen; empty where nothing was chosen."""
+
+
+def load(
+    features: pd.DataFrame, utterances: pd.DataFrame, *, drop: list[str], rename: Mapping[str, str], speaker_norm: str = "none"
+) -> Data:
+    """Join features with the labels of their clips, after dropping and renaming emotions, and normalise.
+
+    Raises
+    ------
+    StudyError
+        The tables are of different clips, or the labels cannot be dropped or renamed so.
+    """
+    labels = utterances.set_index("file")[["speaker", "gender", "sentence", "emotion", "audio_sha256"]]
     unknown = set(features.file) ^ set(labels.index)
     if unknown:
         raise StudyError(
@@ -48,129 +118,242 @@ def labelled_rows(
     emotion = relabel(labels.emotion, drop=drop, rename=rename)
     kept = features.file.isin(emotion.index)
     rows = features.loc[kept, ["file", "variant"]].reset_index(drop=True)
-    rows = rows.join(labels[["speaker", "sentence"]], on="file").join(emotion, on="file")
-    return rows, features.loc[kept].drop(columns=["file", "variant"]).to_numpy(np.float32)
+    rows = rows.join(labels.drop(columns="emotion"), on="file").join(emotion, on="file")
+    names = [name for name in features if name not in ("file", "variant")]
+    x = features.loc[kept, names].to_numpy(np.float32)
+    return Data(rows, normalise(x, rows, speaker_norm), names)
 
 
-def fits_of(folds: Mapping[int, pd.DataFrame], rows: pd.DataFrame) -> dict[tuple[int, int], Fit]:
-    """The fits of one protocol by (seed, fold), from `ser_utils.folds.of_seeds`: its roles as row numbers of `rows`.
+def normalise(x: np.ndarray, rows: pd.DataFrame, speaker_norm: str) -> np.ndarray:
+    """Features as they are (``none``), or each speaker's standardised by that speaker's own clips (``speaker``).
 
-    Rows of emotions that were dropped have a fold but no number, and take no part.
+    The means and standard deviations are of the speaker's original clips of all emotions, without their labels. For a new
+    voice it takes several clips of the person, with a mixture of emotions: the enrolment curve shows how many.
     """
-    number = pd.Series(np.arange(len(rows)), index=pd.MultiIndex.from_frame(rows[["file", "variant"]]))
+    if speaker_norm not in SPEAKER_NORMS:
+        raise StudyError(f"Unknown speaker normalisation {speaker_norm!r}: expected one of {', '.join(SPEAKER_NORMS)}.")
+    if speaker_norm == "none":
+        return x
+    out, original = np.empty_like(x), (rows.variant == ORIGINAL).to_numpy()
+    for index in rows.groupby("speaker").indices.values():
+        own = x[index[original[index]]]
+        out[index] = (x[index] - own.mean(axis=0)) / scale_of(own.std(axis=0))
+    return out
+
+
+def scale_of(std: np.ndarray) -> np.ndarray:
+    """A standard deviation to divide by: 1 where a feature never varies."""
+    return np.where(std < 1e-6, 1, std)
+
+
+def fits_of(folds: Mapping[int, pd.DataFrame], data: Data, *, augmented: bool) -> dict[Key, Fit]:
+    """The fits of one protocol by (seed, fold), from `ser_utils.folds.of_seeds`; without augmented rows where not wanted."""
+    original = (data.rows.variant == ORIGINAL).to_numpy()
     fits = {}
     for seed, table in folds.items():
-        for fold, part in table.groupby("fold"):
-            index = number.reindex(pd.MultiIndex.from_frame(part[["file", "variant"]])).to_numpy()
-            roles = {role: index[(part.role == role) & ~np.isnan(index)].astype(int) for role in part.role.unique()}
-            fits[seed, int(fold)] = Fit(seed=seed, **roles)
+        for fold, roles in of_fold(table, data.rows):
+            train = roles["train"] if augmented else roles["train"][original[roles["train"]]]
+            if len(roles[TEST]):
+                fits[seed, fold] = Fit(
+                    train=train, test=roles[TEST], seed=seed, validation=roles[VALIDATION] if len(roles[VALIDATION]) else None
+                )
     return fits
 
 
-def run_as_published(
-    model: Model, rows: pd.DataFrame, x: np.ndarray, folds: Mapping[int, pd.DataFrame], *, batch_size: int
-) -> dict[tuple[int, int], tuple[Fit, Fitted]]:
-    """The original study's training: each fold stops early by the loss of its own validation rows."""
-    fits = fits_of(folds, rows)
-    y, n_classes = class_numbers(rows)
-    fitted = fit_all(model, x, y, list(fits.values()), n_classes=n_classes, batch_size=batch_size, desc="as_published")
-    return {key: (fit, done) for (key, fit), done in zip(fits.items(), fitted, strict=True)}
+def run(
+    system: System,
+    data: Data,
+    folds: Mapping[int, pd.DataFrame],
+    *,
+    protocol: str,
+    batch_size: int = 0,
+    augmented: bool | None = None,
+    n_jobs: int = 1,
+) -> Result:
+    """Train and predict one system under one protocol, after the leak guard has passed every fit.
+
+    How long to train, and with which settings: under ``as_published`` each fold stops by the loss of its validation rows, as
+    the original did. Under ``speaker`` inner folds among the training speakers choose (see `choose`). Elsewhere the network's
+    defaults hold, so that nothing there is chosen at all.
+
+    Parameters
+    ----------
+    system : System
+    data : Data
+        From `load`, with the system's features and normalisation.
+    folds : mapping
+        Seed to folds, from `ser_utils.folds.of_seeds`.
+    protocol : str
+        A name in `ser_utils.folds.PROTOCOLS`.
+    batch_size : int
+        Rows a step; 0 for the network's default.
+    augmented : bool, optional
+        Whether augmented variants train too; the default is the network's. Under ``as_published`` they always do.
+    n_jobs : int
+        Processes; the result does not depend on it.
+
+    Raises
+    ------
+    ser_utils.guard.LeakError
+        Something crosses a boundary that the protocol declares.
+    """
+    entry = get_model(system.model)
+    more = protocol == "as_published" or (entry.augmented if augmented is None else augmented)
+    if more and not entry.augmented:  # as many steps as without augmentation
+        share = (data.rows.variant == ORIGINAL).mean()
+        entry = replace(entry, max_epochs=round(entry.max_epochs * share))
+    fits = fits_of(folds, data, augmented=more)
+    selection, curves, inner = pd.DataFrame(), pd.DataFrame(), {}
+    if protocol == "speaker":
+        selection, curves, inner = choose(system, data, fits, entry, batch_size=batch_size, n_jobs=n_jobs)
+    else:
+        early = protocol == "as_published"
+        how = {"epochs": entry.max_epochs if early else entry.epochs, "stop_early": early, "settings": entry.choices[0]}
+        fits = {key: replace(fit, **how) for key, fit in fits.items()}
+    for fit in fits.values():
+        check_fit(
+            data.rows,
+            protocol=protocol,
+            train=fit.train,
+            test=fit.test,
+            seen={"early stopping": fit.validation} if fit.validation is not None else None,
+        )
+    done = fit_all(
+        system.model,
+        data.x,
+        data.y,
+        list(fits.values()),
+        n_classes=len(data.classes),
+        batch_size=batch_size,
+        n_jobs=n_jobs,
+        desc=f"{protocol} {system.model} {system.speaker_norm}",
+    )
+    fitted = {key: (fit, one) for (key, fit), one in zip(fits.items(), done, strict=True)}
+    if protocol == "as_published":
+        curves = pd.concat([one.history.assign(seed=seed, fold=fold) for (seed, fold), (_, one) in fitted.items()])
+    return Result(fitted, selection, curves, inner)
 
 
-def run_speaker(
-    model: Model, rows: pd.DataFrame, x: np.ndarray, folds: Mapping[int, pd.DataFrame], *, batch_size: int
-) -> tuple[dict[tuple[int, int], tuple[Fit, Fitted]], pd.DataFrame]:
-    """Leave one speaker out, with the epochs chosen on training speakers alone.
+def choose(
+    system: System, data: Data, fits: dict[Key, Fit], entry: Model, *, batch_size: int, n_jobs: int
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[int, list[tuple[Fit, Fitted]]]]:
+    """Choose settings and epochs for each fold by inner leave-one-speaker-out, and write them into `fits`.
 
-    For each fold an inner leave-one-speaker-out among the training speakers says for how many epochs to train
-    (`ser_utils.training.chosen_epochs`, over all seeds); then the network is trained on all of them for so long.
+    For each of the fold's training speakers every choice of settings is trained on the others and measured, after each epoch,
+    on that speaker's original clips. The choice and the epoch with the highest mean (over speakers and
+    `SELECTION_SEEDS` seeds, smoothed over five epochs) are taken; then all training speakers train, for so long.
 
     Returns
     -------
-    fitted : dict
-        By (seed, fold).
-    inner : pd.DataFrame [columns=fold, seed, held_out, epoch, loss, accuracy, val_loss, val_accuracy]
-        Learning curves of the inner fits.
+    selection : pd.DataFrame [columns=fold, test_speaker, settings, epochs, inner_score, chosen]
+    curves : pd.DataFrame
+        Learning curves of the chosen settings' inner fits.
+    kept : dict
+        By fold, those inner fits.
     """
-    fits = fits_of(folds, rows)
-    y, n_classes = class_numbers(rows)
+    seeds = sorted({seed for seed, _ in fits})[:SELECTION_SEEDS]
     inner = {
-        (fold, seed, name): fit
+        (fold, number, seed, name): replace(fit, settings=settings)
         for (seed, fold), outer in fits.items()
-        for name, fit in inner_fits(outer, rows, model.max_epochs).items()
+        if seed in seeds
+        for number, settings in enumerate(entry.choices)
+        for name, fit in inner_fits(outer, data.rows, entry.max_epochs).items()
     }
-    curves = fit_all(model, x, y, list(inner.values()), n_classes=n_classes, batch_size=batch_size, desc="inner folds")
-    by_fold: dict[int, list[Fitted]] = {}
-    for (fold, _, _), done in zip(inner, curves, strict=True):
-        by_fold.setdefault(fold, []).append(done)
-    for (_, fold), fit in fits.items():
-        fit.epochs = chosen_epochs(by_fold[fold])
-    fitted = fit_all(model, x, y, list(fits.values()), n_classes=n_classes, batch_size=batch_size, desc="speaker")
-    table = pd.concat(
-        [
-            done.history.assign(fold=fold, seed=seed, held_out=name)
-            for (fold, seed, name), done in zip(inner, curves, strict=True)
-        ],
-        ignore_index=True,
+    done = dict(
+        zip(
+            inner,
+            fit_all(
+                system.model,
+                data.x,
+                data.y,
+                list(inner.values()),
+                n_classes=len(data.classes),
+                batch_size=batch_size,
+                n_jobs=n_jobs,
+                desc=f"inner folds {system.model} {system.speaker_norm}",
+            ),
+            strict=True,
+        )
     )
-    columns = ["fold", "seed", "held_out"]
+    rows, curves, kept = [], [], {}
+    for fold in sorted({fold for _, fold in fits}):
+        scored = [
+            chosen_epochs([one for key, one in done.items() if key[:2] == (fold, number)])
+            for number in range(len(entry.choices))
+        ]
+        best = int(np.argmax([score for _, score in scored]))
+        test_speaker = data.rows.speaker.iloc[next(fit for key, fit in fits.items() if key[1] == fold).test[0]]
+        rows += [
+            {
+                "fold": fold,
+                "test_speaker": test_speaker,
+                "settings": _said(settings),
+                "epochs": epochs,
+                "inner_score": score,
+                "chosen": number == best,
+            }
+            for number, (settings, (epochs, score)) in enumerate(zip(entry.choices, scored, strict=True))
+        ]
+        curves += [
+            one.history.assign(seed=key[2], fold=fold, held_out=key[3]) for key, one in done.items() if key[:2] == (fold, best)
+        ]
+        kept[fold] = [(inner[key], one) for key, one in done.items() if key[:2] == (fold, best)]
+        for key, fit in fits.items():
+            if key[1] == fold:
+                fit.epochs, fit.settings = scored[best][0], entry.choices[best]
+    return pd.DataFrame(rows), pd.concat(curves), kept
+
+
+def _said(settings: Mapping) -> str:
     return (
-        {key: (fit, done) for (key, fit), done in zip(fits.items(), fitted, strict=True)},
-        table[columns + [name for name in table if name not in columns]],
+        ", ".join(
+            f"{key} {'-'.join(map(str, value)) if isinstance(value, tuple) else value}" for key, value in settings.items()
+        )
+        or "as built"
     )
 
 
 def inner_fits(fit: Fit, rows: pd.DataFrame, epochs: int) -> dict[str, Fit]:
     """Inner leave-one-speaker-out: for each training speaker a fit that trains on the others and is measured on that one.
 
-    The test rows of `fit` are not looked at; only original clips are measured, as in a test.
+    The test rows of `fit` are not looked at, which the guard checks; only original clips are measured, as in a test.
     """
     speakers, original = rows.speaker.to_numpy()[fit.train], (rows.variant == ORIGINAL).to_numpy()[fit.train]
-    return {
+    inner = {
         str(name): Fit(
-            train=fit.train[speakers != name],
-            validation=fit.train[(speakers == name) & original],
-            seed=fit.seed,
-            epochs=epochs,
+            train=fit.train[speakers != name], validation=fit.train[(speakers == name) & original], seed=fit.seed, epochs=epochs
         )
         for name in np.unique(speakers)
     }
+    for one in inner.values():
+        check_fit(rows, protocol="speaker", train=one.train, test=fit.test, seen={"selection": one.validation})
+        check_fit(rows, protocol="speaker", train=one.train, test=one.validation)
+    return inner
 
 
-def class_numbers(rows: pd.DataFrame) -> tuple[np.ndarray, int]:
-    """Class number of each row, in the order of `ser_utils.corpora.class_order`, and the number of classes."""
-    classes = class_order(rows.emotion)
-    return rows.emotion.map({name: i for i, name in enumerate(classes)}).to_numpy(), len(classes)
+def prediction_table(fitted: Mapping[Key, tuple[Fit, Fitted]], data: Data, system: System, protocol: str) -> pd.DataFrame:
+    """What was predicted for the test rows, one row each: `PREDICTION_COLUMNS`, then ``p_<emotion>``.
 
-
-def prediction_table(
-    fitted: Mapping[tuple[int, int], tuple[Fit, Fitted]],
-    rows: pd.DataFrame,
-    *,
-    protocol: str,
-    model: str,
-    features: str,
-    speaker_norm: str,
-) -> pd.DataFrame:
-    """What was predicted for the test rows, one row each: `PREDICTION_COLUMNS`, then ``p_<emotion>``."""
-    classes = class_order(rows.emotion)
+    Under ``as_published`` the last fold's model is the one that is kept and tested.
+    """
+    last = max(fold for _, fold in fitted)
     parts = []
     for (seed, fold), (fit, done) in fitted.items():
-        part = rows.iloc[fit.test].assign(
+        if protocol == "as_published" and fold != last:
+            continue
+        part = data.rows.iloc[fit.test].assign(
             protocol=protocol,
-            model=model,
-            features=features,
-            speaker_norm=speaker_norm,
+            **asdict(system),
             seed=seed,
             fold=fold,
-            predicted=[classes[i] for i in done.probabilities.argmax(axis=1)],
+            predicted=[data.classes[i] for i in done.probabilities.argmax(axis=1)],
         )
-        chances = pd.DataFrame(done.probabilities.round(4), index=part.index, columns=[f"p_{name}" for name in classes])
+        chances = pd.DataFrame(done.probabilities.round(4), index=part.index, columns=[f"p_{name}" for name in data.classes])
         parts.append(part[PREDICTION_COLUMNS].join(chances))
     return pd.concat(parts, ignore_index=True)
 
 
-def cross_validation(fitted: Mapping[tuple[int, int], tuple[Fit, Fitted]]) -> pd.DataFrame:
+def cross_validation(fitted: Mapping[Key, tuple[Fit, Fitted]]) -> pd.DataFrame:
     """``cross_validation.csv``: seed, fold, epochs kept, and loss and accuracy of the fold's validation rows there."""
     best = [
         {
@@ -184,26 +367,38 @@ def cross_validation(fitted: Mapping[tuple[int, int], tuple[Fit, Fitted]]) -> pd
     return pd.DataFrame(best).rename(columns={"val_loss": "loss", "val_accuracy": "accuracy"})
 
 
-def curve_table(fitted: Mapping[tuple[int, int], tuple[Fit, Fitted]], protocol: str) -> pd.DataFrame:
-    """Learning curves: protocol, seed, fold, epoch, loss, accuracy, val_loss, val_accuracy."""
-    return pd.concat(
-        [done.history.assign(protocol=protocol, seed=seed, fold=fold) for (seed, fold), (_, done) in fitted.items()],
-        ignore_index=True,
-    )
+def probabilities(system: System, data: Data, fit: Fit, done: Fitted, x: np.ndarray) -> np.ndarray:
+    """What a fitted network says [shape=(n, n_classes)] of other features [shape=(n, n_features)], as `data` has them."""
+    network = _built(system.model, data.x.shape[1], len(data.classes), tuple(sorted(fit.settings.items())))
+    network.set_weights(done.weights)
+    return np.asarray(network(done.scaler.transform(x)))
 
 
-def final_model(model: str, rows: pd.DataFrame, x: np.ndarray, *, epochs: int, batch_size: int, seed: int):
+@functools.lru_cache(maxsize=4)
+def _built(model: str, n_features: int, n_classes: int, settings: tuple):
+    """A network to put weights in: building one takes longer than asking it."""
+    return get_model(model).build(n_features, n_classes, **dict(settings))
+
+
+def network_of(system: System, data: Data, fit: Fit, done: Fitted):
+    """The fitted network as a `keras.Sequential` that takes features as `data` has them."""
+    network = get_model(system.model).build(data.x.shape[1], len(data.classes), **fit.settings)
+    network.set_weights(done.weights)
+    return with_normalisation(network, done.scaler.mean_, done.scaler.scale_)
+
+
+def final_model(system: System, data: Data, *, epochs: int, settings: Mapping, batch_size: int = 0, seed: int = 0):
     """The network that is kept: trained on every row for the given epochs, its normalisation inside.
 
     Returns
     -------
     keras.Sequential
-        Takes features as extracted [shape=(n, n_features)], gives probabilities [shape=(n, n_classes)].
+        Takes features as `data` has them [shape=(n, n_features)], gives probabilities [shape=(n, n_classes)].
     """
-    entry = get_model(model)
-    y, n_classes = class_numbers(rows)
-    fit = Fit(train=np.arange(len(rows)), seed=seed, epochs=epochs)
-    done = fit_all(entry, x, y, [fit], n_classes=n_classes, batch_size=batch_size, desc="final model")[0]
-    network = entry.build(x.shape[1], n_classes)
-    network.set_weights(done.weights)
-    return with_normalisation(network, done.scaler.mean_, done.scaler.scale_)
+    original = (data.rows.variant == ORIGINAL).to_numpy()
+    train = np.arange(len(data.rows)) if get_model(system.model).augmented else np.flatnonzero(original)
+    fit = Fit(train=train, seed=seed, epochs=epochs, settings=settings)
+    done = fit_all(system.model, data.x, data.y, [fit], n_classes=len(data.classes), batch_size=batch_size, desc="final model")[
+        0
+    ]
+    return network_of(system, data, fit, done)

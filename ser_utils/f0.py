@@ -90,6 +90,8 @@ def track_f0(S: np.ndarray, *, quiet: np.ndarray) -> tuple[np.ndarray, np.ndarra
     frames = np.arange(S.shape[1])
     taper = np.exp(-0.3 * (1 / grid / 0.04) ** 2)  # what the window takes from long lags: Boersma divides by it too
     r = np.minimum(correlation[lag, frames] / (correlation[0] + 1e-12) / taper[:, None], 1.0)
+    dip = (np.diff(correlation, axis=0) > 0).argmax(axis=0)
+    r = np.where(lag < dip, 0, r)  # shorter lags than the first dip's lie on the flank of lag 0: a low hum would be a high F0
     path = best_path(r, grid=grid, quiet=quiet)
     voiced = path < N_PITCH
     f0_hz, strength = np.full((2, len(frames)), np.nan)

@@ -1,20 +1,31 @@
-"""Protocols: which rows train a model and which test it. Each protocol is one function; folds are data, saved and checked.
+"""Protocols: which rows train a model and which test it. Each is one function; folds are data, saved and checked.
 
-``as_published`` is the original study's split, kept to show what it costs; ``speaker`` (leave one speaker out) is the
-headline. To add a protocol, write a function ``(rows, seed, n_folds) -> table`` and enter it in `PROTOCOLS`.
+From the wrong way to the hardest: ``as_published`` (the original study's split, kept to show what it costs), ``clip``,
+``sentence``, ``speaker`` (the headline: a voice never heard) and ``speaker_sentence`` (neither voice nor words heard). To add
+a protocol, write a function ``(rows, seed, n_folds) -> table`` and enter it in `PROTOCOLS`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import KFold, LeaveOneGroupOut, train_test_split
+from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut, train_test_split
 
 from ser_utils.augment import ORIGINAL
 from ser_utils.errors import StudyError
 
 COLUMNS = ["protocol", "seed", "fold", "role", "file", "variant"]
-"""Columns of ``folds.csv``: a row of features (file, variant) has one role in each fold of each protocol and seed."""
+"""Columns of ``folds.csv``. A row of features (file, variant) that a fold does not name trains in it."""
+TEST, VALIDATION, LEFT_OUT = ROLES = ("test", "validation", "left_out")
+"""Roles in ``folds.csv``: scored, used to stop the training, or in neither training nor test."""
+SEPARATED = {
+    "as_published": (),
+    "clip": ("file",),
+    "sentence": ("file", "sentence"),
+    "speaker": ("file", "speaker"),
+    "speaker_sentence": ("file", "speaker", "sentence"),
+}
+"""What each protocol declares that training and test do not share."""
 
 
 def as_published(rows: pd.DataFrame, seed: int, n_folds: int) -> pd.DataFrame:
@@ -26,31 +37,72 @@ def as_published(rows: pd.DataFrame, seed: int, n_folds: int) -> pd.DataFrame:
     """
     kept, test = train_test_split(np.arange(len(rows)), test_size=0.1, random_state=seed)
     cut = KFold(n_folds, shuffle=True, random_state=seed).split(kept)
-    return pd.concat(
-        [
-            _fold(rows, fold, train=kept[train], validation=kept[validation], test=test)
-            for fold, (train, validation) in enumerate(cut, 1)
-        ]
-    )
+    return pd.concat([_fold(rows, fold, {TEST: test, VALIDATION: kept[held]}) for fold, (_, held) in enumerate(cut, 1)])
+
+
+def clip(rows: pd.DataFrame, seed: int, n_folds: int) -> pd.DataFrame:
+    """Clips at random in `n_folds` folds, each clip with all its variants on one side; voices and sentences are shared."""
+    cut = GroupKFold(n_folds, shuffle=True, random_state=seed).split(rows, groups=rows.file)
+    return pd.concat([_grouped(rows, fold, test) for fold, (_, test) in enumerate(cut, 1)])
+
+
+def sentence(rows: pd.DataFrame, seed: int, n_folds: int) -> pd.DataFrame:
+    """Leave one sentence out: the words of a test clip are new to the model, its voice is not."""
+    cut = LeaveOneGroupOut().split(rows, groups=rows.sentence)
+    return pd.concat([_grouped(rows, fold, test) for fold, (_, test) in enumerate(cut, 1)])
 
 
 def speaker(rows: pd.DataFrame, seed: int, n_folds: int) -> pd.DataFrame:
-    """Leave one speaker out: each speaker in turn is the test set, heard in no other role. Only original clips test."""
-    original = (rows.variant == ORIGINAL).to_numpy()
+    """Leave one speaker out: each speaker in turn is the test set, heard in no other role."""
     cut = LeaveOneGroupOut().split(rows, groups=rows.speaker)
-    return pd.concat([_fold(rows, fold, train=train, test=test[original[test]]) for fold, (train, test) in enumerate(cut, 1)])
+    return pd.concat([_grouped(rows, fold, test) for fold, (_, test) in enumerate(cut, 1)])
 
 
-PROTOCOLS: dict[str, Callable] = {"as_published": as_published, "speaker": speaker}
-RANDOM = {"as_published"}
+def speaker_sentence(rows: pd.DataFrame, seed: int, n_folds: int) -> pd.DataFrame:
+    """Leave out a speaker and a sentence: the test is that speaker's clips of that sentence, all else of either is left out."""
+    made = []
+    for fold, ((voice, words), cell) in enumerate(rows.groupby(["speaker", "sentence"]).indices.items(), 1):
+        near = np.flatnonzero((rows.speaker == voice) | (rows.sentence == words))
+        made.append(_grouped(rows, fold, cell, left_out=np.setdiff1d(near, cell)))
+    return pd.concat(made)
+
+
+PROTOCOLS: dict[str, Callable] = {
+    "as_published": as_published,
+    "clip": clip,
+    "sentence": sentence,
+    "speaker": speaker,
+    "speaker_sentence": speaker_sentence,
+}
+RANDOM = {"as_published", "clip"}
 """Protocols whose folds depend on the seed."""
 ANY_SEED = "any"
 """What the seed column says of folds that are the same for every seed."""
 
 
-def _fold(rows: pd.DataFrame, fold: int, **roles: np.ndarray) -> pd.DataFrame:
-    parts = [rows.iloc[index][["file", "variant"]].assign(fold=fold, role=role) for role, index in roles.items()]
-    return pd.concat(parts)
+def _grouped(rows: pd.DataFrame, fold: int, test: np.ndarray, left_out: np.ndarray | None = None) -> pd.DataFrame:
+    """A fold that tests the original clips among the `test` rows; their augmented variants are left out."""
+    original = (rows.variant == ORIGINAL).to_numpy()[test]
+    rest = test[~original] if left_out is None else np.concatenate([test[~original], left_out])
+    return _fold(rows, fold, {TEST: test[original], LEFT_OUT: np.sort(rest)})
+
+
+def _fold(rows: pd.DataFrame, fold: int, roles: dict[str, np.ndarray]) -> pd.DataFrame:
+    return pd.concat([rows.iloc[index][["file", "variant"]].assign(fold=fold, role=role) for role, index in roles.items()])
+
+
+def of_fold(folds: pd.DataFrame, rows: pd.DataFrame) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    """Each fold of one protocol and seed with its roles, ``train`` among them, as row numbers of `rows`.
+
+    Clips that are not among the rows, since their emotion was dropped, have a fold but no number, and take no part.
+    """
+    number = pd.Series(np.arange(len(rows)), index=pd.MultiIndex.from_frame(rows[["file", "variant"]]))
+    for fold, part in folds.groupby("fold"):
+        index = number.reindex(pd.MultiIndex.from_frame(part[["file", "variant"]])).to_numpy()
+        there = ~np.isnan(index)
+        roles = {role: index[there & (part.role == role).to_numpy()].astype(int) for role in ROLES}
+        roles["train"] = np.setdiff1d(np.arange(len(rows)), index[there].astype(int))
+        yield int(fold), roles
 
 
 def make_folds(rows: pd.DataFrame, *, protocol: str, seeds: list[int], n_folds: int) -> pd.DataFrame:
@@ -84,59 +136,43 @@ def make_folds(rows: pd.DataFrame, *, protocol: str, seeds: list[int], n_folds: 
         PROTOCOLS[protocol](rows, seed, n_folds).assign(protocol=protocol, seed=name)
         for seed, name in zip(seeds, names, strict=False)
     ]
-    folds = pd.concat(made)[COLUMNS].reset_index(drop=True)
-    check_folds(folds, rows)
-    return folds
+    return pd.concat(made)[COLUMNS].reset_index(drop=True)
 
 
 def check_rows(rows: pd.DataFrame, *, protocol: str, n_folds: int) -> None:
     """Raise `StudyError` with what to do, where the rows cannot be split by the protocol."""
     clips = rows[rows.variant == ORIGINAL]
-    speakers = clips.groupby("emotion").speaker.nunique()
-    if protocol == "speaker" and clips.speaker.nunique() < 3:
-        raise StudyError(
-            f"Leaving one speaker out needs three speakers or more (one to test, two to choose the epochs by); "
-            f"found {clips.speaker.nunique()} ({', '.join(sorted(clips.speaker.unique()))})."
-        )
-    if protocol == "speaker" and (speakers < 3).any():
-        _too_few(speakers.idxmin(), f"is spoken by {speakers.min()} of the speakers; leaving one out needs three or more")
+    for group in ("speaker", "sentence"):
+        if group in SEPARATED[protocol]:
+            _check_groups(clips, group, protocol)
     counts = clips.emotion.value_counts()
     if counts.min() < 2:
         _too_few(counts.idxmin(), "has 1 clip; to train and to test takes two or more")
-    if protocol == "as_published" and not 2 <= n_folds <= len(clips) // 2:
+    if protocol in RANDOM and not 2 <= n_folds <= len(clips) // 2:
         raise StudyError(f"N_FOLDS is {n_folds}: expected between 2 and half the number of clips ({len(clips) // 2}).")
+
+
+def _check_groups(clips: pd.DataFrame, group: str, protocol: str) -> None:
+    """Leaving one out takes three: one to test, two to choose the settings by."""
+    needed = 3 if group == "speaker" else 2
+    names = sorted(clips[group].unique())
+    if len(names) < needed:
+        raise StudyError(
+            f"The protocol {protocol!r} leaves one {group} out and needs {_WORDS[needed]} or more {group}s; found {len(names)} "
+            f"({', '.join(map(str, names))})."
+        )
+    found = clips.groupby("emotion")[group].nunique()
+    if group == "speaker" and found.min() < needed:
+        _too_few(found.idxmin(), f"is spoken by {found.min()} of the speakers; leaving one out needs {_WORDS[needed]} or more")
+
+
+_WORDS = {2: "two", 3: "three"}
 
 
 def _too_few(emotion: str, found: str) -> None:
     raise StudyError(
         f"The emotion {emotion!r} {found}: add recordings, or leave it out with --set DROP_EMOTIONS='[\"{emotion}\"]'."
     )
-
-
-def check_folds(folds: pd.DataFrame, rows: pd.DataFrame) -> None:
-    """Raise `StudyError` where folds break what their protocol declares.
-
-    In every protocol no row has two roles in a fold. In all but ``as_published`` only original clips are tested and no
-    clip is on both sides; in ``speaker`` no speaker is. Clips that are not among the rows, since their emotion was dropped,
-    take no part.
-    """
-    speakers = rows.drop_duplicates("file").set_index("file").speaker
-    folds = folds[folds.file.isin(speakers.index)]
-    for (protocol, seed, fold), rows_of_fold in folds.groupby(["protocol", "seed", "fold"]):
-        where = f"fold {fold} of protocol {protocol}, seed {seed}"
-        test = rows_of_fold.role == "test"
-        if rows_of_fold.duplicated(["file", "variant"]).any():
-            raise StudyError(f"In {where} a row has two roles: make the folds again with 02_augment_features.")
-        if protocol == "as_published":
-            continue
-        if (rows_of_fold.variant[test] != ORIGINAL).any():
-            raise StudyError(f"In {where} an augmented row is tested: only original clips may be.")
-        shared = set(rows_of_fold.file[test]) & set(rows_of_fold.file[~test])
-        if shared:
-            raise StudyError(f"In {where} {len(shared)} test clips are in training too, first {min(shared)}.")
-        voices = set(speakers[rows_of_fold.file[test]]) & set(speakers[rows_of_fold.file[~test]])
-        if protocol == "speaker" and voices:
-            raise StudyError(f"In {where} the speaker {min(voices)} is both in training and in test.")
 
 
 def of_seeds(folds: pd.DataFrame, protocol: str, seeds: list[int]) -> dict[int, pd.DataFrame]:
@@ -158,18 +194,35 @@ def of_seeds(folds: pd.DataFrame, protocol: str, seeds: list[int]) -> dict[int, 
     return found
 
 
-def siblings(folds: pd.DataFrame) -> pd.DataFrame:
-    """For each protocol, how many of its test rows have a copy, the same clip in another variant, in training.
+def siblings(folds: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """For each protocol, how much of a test row training has heard before: its own clip, its voice, its sentence.
 
     Returns
     -------
-    pd.DataFrame [columns=protocol, test_rows, with_a_copy_in_training]
-        `test_rows` counts a row once a fold it is tested in; `with_a_copy_in_training` is a share from 0 to 1.
+    pd.DataFrame [columns=protocol, test_rows, clip, speaker, sentence]
+        `test_rows` counts a row once a fold it is tested in; the others are shares of them, from 0 to 1.
     """
     found = []
     for protocol, table in folds.groupby("protocol", sort=False):
-        test = table[table.role == "test"].drop_duplicates(["seed", "fold", "file", "variant"])
-        heard = table[table.role != "test"][["seed", "fold", "file"]].drop_duplicates().assign(heard=True)
-        merged = test.merge(heard, how="left", on=["seed", "fold", "file"])
-        found.append({"protocol": protocol, "test_rows": len(test), "with_a_copy_in_training": merged.heard.notna().mean()})
+        heard = [
+            {
+                "rows": len(roles[TEST]),
+                **{
+                    column: rows[column].iloc[roles[TEST]].isin(set(rows[column].iloc[roles["train"]])).sum()
+                    for column in ("file", "speaker", "sentence")
+                },
+            }
+            for _, part in table.groupby("seed")
+            for _, roles in of_fold(part, rows)
+        ]
+        total = pd.DataFrame(heard).sum()
+        found.append(
+            {
+                "protocol": protocol,
+                "test_rows": int(total["rows"]),
+                "clip": total["file"] / total["rows"],
+                "speaker": total["speaker"] / total["rows"],
+                "sentence": total["sentence"] / total["rows"],
+            }
+        )
     return pd.DataFrame(found)

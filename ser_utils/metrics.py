@@ -3,9 +3,14 @@
 All functions take the table of predictions (see `ser_utils.experiment.PREDICTION_COLUMNS`).
 """
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+from scipy.stats import norm, t
 from sklearn.metrics import accuracy_score, classification_report, confusion_matrix, f1_score, recall_score
+
+from ser_utils.folds import SEPARATED
 
 SETUP = ["protocol", "model", "features", "speaker_norm"]
 """What identifies one system; a row of predictions belongs to one system and one seed."""
@@ -23,24 +28,44 @@ def scores(truth: pd.Series, predicted: pd.Series) -> dict[str, float]:
     }
 
 
+def uar(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """UAR of many answers to the same clips at once.
+
+    Parameters
+    ----------
+    truth : np.ndarray [shape=(n_clips,), dtype=int]
+    predicted : np.ndarray [shape=(..., n_clips), dtype=int]
+        Class numbers.
+
+    Returns
+    -------
+    np.ndarray [shape=(...)]
+        From 0 to 1, over the classes in `truth`.
+    """
+    return np.mean([(predicted[..., truth == number] == number).mean(axis=-1) for number in np.unique(truth)], axis=0)
+
+
 def by_speaker(predictions: pd.DataFrame) -> pd.DataFrame:
     """The metrics of each speaker, mean over seeds: the columns of `SETUP`, then speaker, metric, value, n_clips."""
     rows = []
-    for keys, clips in predictions.groupby([*SETUP, "speaker"], sort=False):
-        seeds = pd.DataFrame([scores(part.emotion, part.predicted) for _, part in clips.groupby("seed")])
-        n = len(clips) // clips.seed.nunique()
-        rows += [
-            {**dict(zip([*SETUP, "speaker"], keys, strict=True)), "metric": name, "value": value, "n_clips": n}
-            for name, value in seeds.mean().items()
-        ]
+    for keys, table in predictions.groupby(SETUP, sort=False):
+        matrices, speakers = _matrices(table)
+        heard = matrices.sum(axis=(2, 3))
+        found = np.nanmean(np.where(heard[..., None] > 0, _from_matrix(matrices), np.nan), axis=1)
+        for speaker, values, clips in zip(speakers, found, heard, strict=True):
+            where = {**dict(zip(SETUP, keys, strict=True)), "speaker": speaker}
+            n = clips.sum() // np.count_nonzero(clips)
+            rows += [
+                {**where, "metric": name, "value": value, "n_clips": n} for name, value in zip(METRICS, values, strict=True)
+            ]
     return pd.DataFrame(rows)
 
 
 def summary(predictions: pd.DataFrame, *, n_resamples: int = 2000, seed: int = 0) -> pd.DataFrame:
     """``metrics.csv``: each system's metrics, mean over seeds, with 95 % intervals.
 
-    The interval is the percentile bootstrap over speakers, and over seeds within: clips of one speaker are alike, so
-    resampling clips would promise a precision that six speakers cannot give.
+    The interval is the expanded percentile bootstrap (see `tail`) over speakers, and over seeds within: clips of one
+    speaker are alike, so resampling clips would promise a precision that six speakers cannot give.
 
     Parameters
     ----------
@@ -58,43 +83,51 @@ def summary(predictions: pd.DataFrame, *, n_resamples: int = 2000, seed: int = 0
     """
     rows = []
     for keys, table in predictions.groupby(SETUP, sort=False):
-        value = pd.DataFrame([scores(part.emotion, part.predicted) for _, part in table.groupby("seed")]).mean()
-        low, high = _interval(table, np.random.default_rng(seed), n_resamples)
+        matrices, speakers = _matrices(table)
+        n_speakers, n_seeds = matrices.shape[:2]
+        value = _from_matrix(matrices.sum(axis=0)).mean(axis=0)
+        rng = np.random.default_rng(seed)
+        chosen = rng.integers(n_speakers, size=(n_resamples, n_speakers))
+        seeds = [rng.integers(n_seeds, size=chosen.shape) for _ in range(n_seeds)]
+        drawn = np.mean([_from_matrix(matrices[chosen, one].sum(axis=1)) for one in seeds], axis=0)
+        low, high = np.quantile(drawn, [tail(n_speakers), 1 - tail(n_speakers)], axis=0)
         for i, name in enumerate(METRICS):
             rows.append(
                 {
                     **dict(zip(SETUP, keys, strict=True)),
                     "metric": name,
-                    "value": value[name],
+                    "value": value[i],
                     "ci_low": low[i],
                     "ci_high": high[i],
-                    "n_clips": len(table) // table.seed.nunique(),
-                    "n_seeds": table.seed.nunique(),
+                    "n_clips": len(table) // n_seeds,
+                    "n_seeds": n_seeds,
                 }
             )
     return pd.DataFrame(rows)
 
 
-def _interval(table: pd.DataFrame, rng: np.random.Generator, n_resamples: int) -> tuple[np.ndarray, np.ndarray]:
-    """2.5 and 97.5 % points [shape=(3,) each] of the metrics of one system, resampling speakers and seeds within.
+def tail(n_speakers: int) -> float:
+    """The share to cut off at each end of a bootstrap over so few speakers, for an interval of 95 %.
 
-    Every metric comes from a confusion matrix, and matrices of speakers add up: one matrix per speaker and seed is enough.
+    The plain 2.5 % make it too short (with six speakers it covers the truth in some 86 %), so that the percentiles taken are
+    further out: the expanded percentile interval of Hesterberg (The American Statistician, 2015).
+    """
+    if n_speakers < 2:
+        return 0.025
+    return float(norm.cdf(-t.ppf(0.975, n_speakers - 1) * np.sqrt(n_speakers / (n_speakers - 1))))
+
+
+def _matrices(table: pd.DataFrame) -> tuple[np.ndarray, list]:
+    """Confusion matrices [shape=(n_speakers, n_seeds, n_classes, n_classes)], truth in rows, of one system; and the speakers.
+
+    Every metric comes from a confusion matrix, and matrices of speakers add up: one per speaker and seed is enough.
     """
     classes = sorted(set(table.emotion) | set(table.predicted))
-    matrices = np.array(
-        [
-            [
-                confusion_matrix(part.emotion, part.predicted, labels=classes)
-                for part in (clips[clips.seed == seed] for seed in sorted(table.seed.unique()))
-            ]
-            for _, clips in table.groupby("speaker")
-        ]
-    )
-    n_speakers, n_seeds = matrices.shape[:2]
-    chosen = rng.integers(n_speakers, size=(n_resamples, n_speakers))
-    seeds = rng.integers(n_seeds, size=(n_resamples, n_speakers))
-    drawn = _from_matrix(matrices[chosen, seeds].sum(axis=1))
-    return np.quantile(drawn, 0.025, axis=0), np.quantile(drawn, 0.975, axis=0)
+    truth, predicted = (pd.Categorical(table[name], classes).codes for name in ("emotion", "predicted"))
+    (speaker, speakers), (seed, seeds) = (pd.factorize(table[name], sort=True) for name in ("speaker", "seed"))
+    matrices = np.zeros((len(speakers), len(seeds), len(classes), len(classes)), int)
+    np.add.at(matrices, (speaker, seed, truth, predicted), 1)
+    return matrices, list(speakers)
 
 
 def _from_matrix(matrix: np.ndarray) -> np.ndarray:
@@ -114,34 +147,32 @@ def chance(predictions: pd.DataFrame) -> float:
 
 
 def confusion_table(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
-    """``confusion_matrix.csv``: per protocol and true emotion, the share of its clips given each label.
+    """``confusion_matrix.csv``: per system and true emotion, the share of its clips given each label.
 
     Shares are normalised by true label: each row sums to 1, and the diagonal is the recall. All seeds count.
 
     Returns
     -------
-    pd.DataFrame [columns=protocol, emotion, then one per class]
+    pd.DataFrame [columns=protocol, model, features, speaker_norm, emotion, then one per class]
     """
     tables = []
-    for protocol, part in predictions.groupby("protocol", sort=False):
+    for keys, part in predictions.groupby(SETUP, sort=False):
         shares = confusion_matrix(part.emotion, part.predicted, labels=classes, normalize="true")
-        table = pd.DataFrame(shares, columns=classes)
-        table.insert(0, "emotion", classes)
-        table.insert(0, "protocol", protocol)
-        tables.append(table)
+        table = pd.DataFrame({**dict(zip(SETUP, keys, strict=True)), "emotion": classes})
+        tables.append(table.join(pd.DataFrame(shares, columns=classes)))
     return pd.concat(tables, ignore_index=True)
 
 
 def report_table(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
-    """``classification_report.csv``: per protocol and emotion precision, recall, f1 (all seeds) and the clips of a seed."""
+    """``classification_report.csv``: per system and emotion precision, recall, f1 (all seeds) and the clips of a seed."""
     tables = []
-    for protocol, part in predictions.groupby("protocol", sort=False):
+    for keys, part in predictions.groupby(SETUP, sort=False):
         report = classification_report(part.emotion, part.predicted, labels=classes, output_dict=True, zero_division=0)
         table = pd.DataFrame({name: report[name] for name in [*classes, "macro avg"]}).T.rename(columns={"f1-score": "f1"})
         table["support"] = (table.support / part.seed.nunique()).round().astype(int)
-        table.insert(0, "protocol", protocol)
-        tables.append(table.rename_axis("emotion").reset_index())
-    return pd.concat(tables, ignore_index=True)[["protocol", "emotion", "precision", "recall", "f1", "support"]]
+        table = table.rename_axis("emotion").reset_index().assign(**dict(zip(SETUP, keys, strict=True)))
+        tables.append(table[[*SETUP, "emotion", "precision", "recall", "f1", "support"]])
+    return pd.concat(tables, ignore_index=True)
 
 
 def value_of(metrics: pd.DataFrame, **where: str) -> float:
@@ -160,19 +191,56 @@ def percent(share: float, digits: int = 1) -> str:
 
 
 def headline(metrics: pd.DataFrame) -> str:
-    """The study's result in one or two sentences, rendered from ``metrics.csv``."""
-    uar = metrics[metrics.metric == "uar"].set_index("protocol")
+    """The study's result in two or three sentences, rendered from ``metrics.csv``.
+
+    The study's network is what comes first there beside the original one.
+    """
+    original = (metrics.model == "original_mlp") & (metrics.features == "original38")
+    model, features = ([*metrics[~original][["model", "features"]].itertuples(index=False)] or [("", "")])[0]
+    uar = metrics[metrics.metric == "uar"].set_index(SETUP)
     said = []
-    if "speaker" in uar.index:
-        row = uar.loc["speaker"]
+    if ("speaker", model, features, "none") in uar.index:
+        row = uar.loc[("speaker", model, features, "none")]
         said.append(
-            f"In a voice it has never heard, the network finds the right emotion in {100 * row.value:.1f} % "
-            f"(unweighted average recall; 95 % interval over speakers {100 * row.ci_low:.1f} to "
-            f"{100 * row.ci_high:.1f} %; {int(row.n_seeds)} seeds)."
+            f"In a voice it has never heard, the study's network finds the right emotion in {percent(row.value)} (unweighted "
+            f"average recall; 95 % interval over speakers {percent(row.ci_low)} to {percent(row.ci_high)}; "
+            f"{int(row.n_seeds)} seeds)."
         )
-    if "as_published" in uar.index:
+    if ("speaker", model, features, "speaker") in uar.index:
+        row = uar.loc[("speaker", model, features, "speaker")]
         said.append(
-            f"Tested as the original study tested it, the same network seems to reach "
-            f"{100 * uar.loc['as_published'].value:.1f} %."
+            f"Where its features may be normalised by that voice's own unlabelled clips, it is {percent(row.value)} "
+            f"({percent(row.ci_low)} to {percent(row.ci_high)})."
+        )
+    original = [uar.value.get((name, "original_mlp", "original38", "none")) for name in ("as_published", "speaker")]
+    if None not in original:
+        said.append(
+            f"The original network seems to reach {percent(original[0])} when tested as published, and gets "
+            f"{percent(original[1])} for a voice it has never heard."
         )
     return " ".join(said)
+
+
+PREDICTIONS = ("predictions.csv", "predictions_compared.csv")
+"""Files of predictions: of the study's network, and of what it is compared with (the original network, baselines)."""
+
+
+def read_predictions(folder: Path) -> pd.DataFrame:
+    """All predictions of a run as one table: see `PREDICTIONS`."""
+    return pd.concat([pd.read_csv(folder / name) for name in PREDICTIONS], ignore_index=True)
+
+
+def ladder(metrics: pd.DataFrame) -> pd.DataFrame:
+    """``protocol_ladder.csv``: UAR of each system under each protocol, and the cost of the leak in points.
+
+    Returns
+    -------
+    pd.DataFrame [columns=model, features, speaker_norm, one per protocol, cost_of_the_leak]
+        `cost_of_the_leak` is what ``as_published`` adds to ``speaker``, in points of UAR, each trained by its own rule.
+    """
+    uar = metrics[metrics.metric == "uar"]
+    table = uar.pivot_table(index=SETUP[1:], columns="protocol", values="value", sort=False)
+    table = table[[name for name in SEPARATED if name in table]]
+    table = table[table.notna().all(axis=1)].copy()
+    table["cost_of_the_leak"] = 100 * (table.as_published - table.speaker)
+    return table.reset_index().rename_axis(columns=None)

@@ -1,7 +1,7 @@
 """Networks: each is one function that builds a Keras model, and a registry names them with their settings.
 
-To add one, write a function ``(n_features, n_classes) -> keras.Sequential`` and enter it in `MODELS`. Only built-in layers:
-a saved model must load without the study's code.
+To add one, write a function ``(n_features, n_classes, **settings) -> keras.Sequential`` and enter it in `MODELS`. Only built-in
+layers: a saved model must load without the study's code.
 """
 
 import json
@@ -14,6 +14,7 @@ import numpy as np
 
 from ser_utils.backend import keras
 from ser_utils.errors import StudyError
+from ser_utils.optimizers import Adam, AdamW
 from ser_utils.paths import write_json
 
 layers = keras.layers
@@ -23,13 +24,23 @@ layers = keras.layers
 class Model:
     """A registered network and how it is trained by default."""
 
-    build: Callable[[int, int], keras.Sequential]
+    build: Callable[..., keras.Sequential]
+    optimizer: Callable[[], keras.optimizers.Optimizer]
     batch_size: int
     max_epochs: int
-    patience: int
-    """Epochs without a better validation loss after which training stops."""
-    min_delta: float
+    epochs: int
+    """How long to train where neither validation rows nor inner folds decide."""
+    patience: int = 10
+    """Epochs without a better validation loss after which training stops early, where it may."""
+    min_delta: float = 0.001
     """By how much a validation loss must be lower to count as better."""
+    label_smoothing: float = 0.0
+    balanced: bool = False
+    """Whether each class weighs the same in the loss, however many clips it has."""
+    augmented: bool = True
+    """Whether augmented variants of training clips train too."""
+    choices: tuple[Mapping, ...] = ({},)
+    """Settings of `build` among which inner folds choose; the first are the default."""
 
 
 def original_mlp(n_features: int, n_classes: int) -> keras.Sequential:
@@ -49,7 +60,34 @@ def original_mlp(n_features: int, n_classes: int) -> keras.Sequential:
     )
 
 
-MODELS = {"original_mlp": Model(original_mlp, batch_size=32, max_epochs=100, patience=10, min_delta=0.001)}
+def mlp(n_features: int, n_classes: int, *, units: tuple[int, ...] = (256, 64), dropout: float = 0.5) -> keras.Sequential:
+    """A multi-layer perceptron for hundreds of features and few clips.
+
+    Features are dropped at random (Srivastava et al., JMLR 2014) so that no answer hangs on one of them; batch normalisation
+    (Ioffe and Szegedy, ICML 2015) and dropout in each hidden layer. Input and output as in `original_mlp`.
+    """
+    hidden = []
+    for n in units:
+        hidden += [layers.Dense(n), layers.BatchNormalization(), layers.Activation("relu"), layers.Dropout(dropout)]
+    return keras.Sequential(
+        [keras.Input((n_features,)), layers.Dropout(0.2), *hidden, layers.Dense(n_classes, activation="softmax")], name="mlp"
+    )
+
+
+MODELS = {
+    "original_mlp": Model(original_mlp, Adam, batch_size=32, max_epochs=100, epochs=60),
+    "mlp": Model(
+        mlp,
+        lambda: AdamW(1e-3, weight_decay=1e-2),
+        batch_size=64,
+        max_epochs=60,
+        epochs=40,
+        label_smoothing=0.1,
+        balanced=True,
+        augmented=False,
+        choices=({"dropout": 0.5}, {"dropout": 0.3}),
+    ),
+}
 
 
 def get_model(name: str) -> Model:

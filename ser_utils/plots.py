@@ -28,11 +28,6 @@ COLOURS = {
 }
 """One fixed colour per emotion, told apart also by colour-blind eyes and by lightness in print."""
 
-PROTOCOL_NAMES = {
-    "as_published": "as published: random rows,\nthe test voices in training",
-    "speaker": "leave one speaker out:\na voice never heard",
-}
-
 
 def colour_of(emotion: str) -> str:
     """The emotion's colour; grey for a name that has none of its own."""
@@ -215,11 +210,16 @@ def learning_curves(curves: pd.DataFrame, title: str, measured: str) -> Figure:
 
 
 def confusion(table: pd.DataFrame) -> Figure:
-    """Confusion matrices, a panel per protocol, normalised by true label; `table` as in ``confusion_matrix.csv``."""
-    protocols = list(dict.fromkeys(table.protocol))
-    fig, axes = plt.subplots(1, len(protocols), figsize=(6 * len(protocols), 5.2), squeeze=False)
-    for ax, protocol in zip(axes[0], protocols, strict=True):
-        shares = table[table.protocol == protocol].set_index("emotion").drop(columns="protocol")
+    """Confusion matrices, a panel per system, normalised by true label; `table` as in ``confusion_matrix.csv``."""
+    setup = ["protocol", "model", "features", "speaker_norm"]
+    systems = list(table.groupby(setup, sort=False))
+    n_columns = min(2, len(systems))
+    n_rows = -(-len(systems) // n_columns)
+    fig, axes = plt.subplots(n_rows, n_columns, figsize=(5.8 * n_columns, 5 * n_rows), squeeze=False)
+    for ax in axes.flat[len(systems) :]:
+        ax.set_visible(False)
+    for ax, ((protocol, model, _, norm), part) in zip(axes.flat, systems, strict=False):
+        shares = part.set_index("emotion").drop(columns=setup)
         sns.heatmap(
             100 * shares,
             annot=True,
@@ -232,55 +232,37 @@ def confusion(table: pd.DataFrame) -> Figure:
             ax=ax,
             cbar_kws={"label": "% of the true emotion's clips", "shrink": 0.8},
         )
-        ax.set(title=PROTOCOL_NAMES.get(protocol, protocol), xlabel="predicted", ylabel="true")
+        ax.set(
+            title=f"{model}, {protocol}" + (", normalised by speaker" if norm == "speaker" else ""),
+            xlabel="predicted",
+            ylabel="true",
+        )
         ax.tick_params(axis="x", rotation=45)
         ax.tick_params(axis="y", rotation=0)
     fig.suptitle("Confusion, normalised by true label (rows sum to 100 %)", x=0.01, ha="left")
     return fig
 
 
-def two_protocols(metrics: pd.DataFrame, chance: float, notice: str) -> Figure:
-    """The key figure: UAR under each protocol with its interval, and chance."""
-    uar = metrics[metrics.metric == "uar"]
-    fig, ax = plt.subplots(figsize=(7.5, 1.1 + 0.9 * len(uar)))
-    names = [PROTOCOL_NAMES.get(name, name) for name in uar.protocol]
-    colours = ["#999999" if name == "as_published" else "#0072b2" for name in uar.protocol]
-    ax.barh(
-        names,
-        100 * uar.value,
-        color=colours,
-        height=0.55,
-        xerr=100 * np.abs(uar[["ci_low", "ci_high"]].to_numpy().T - uar.value.to_numpy()),
-        capsize=4,
-    )
-    for i, (value, high) in enumerate(zip(uar.value, uar.ci_high, strict=True)):
-        ax.text(100 * high + 2, i, f"{100 * value:.1f} %", va="center", fontweight="bold")
+def headline(bars: pd.DataFrame, chance: float, notice: str) -> Figure:
+    """The key figure: UAR of a few systems with its interval, and chance.
+
+    Parameters
+    ----------
+    bars : pd.DataFrame [columns=name, value, ci_low, ci_high, leaks]
+        From top to bottom; `leaks` marks what is tested on clips that training has heard, drawn in grey.
+    chance : float
+    notice : str
+        Said in the title, such as that the voices are synthetic.
+    """
+    fig, ax = plt.subplots(figsize=(9, 1.2 + 0.75 * len(bars)))
+    whiskers = 100 * np.clip([bars.value - bars.ci_low, bars.ci_high - bars.value], 0, None)
+    ax.barh(bars.name, 100 * bars.value, color=np.where(bars.leaks, "#999999", "#0072b2"), height=0.6, xerr=whiskers, capsize=4)
+    for i, (value, high) in enumerate(zip(bars.value, bars.ci_high, strict=True)):
+        ax.text(100 * high + 1.5, i, f"{100 * value:.1f} %", va="center", fontweight="bold")
     ax.axvline(100 * chance, color="black", linestyle=":", linewidth=1)
-    ax.text(100 * chance + 0.7, len(uar) / 2 - 0.5, f"chance {100 * chance:.1f} %", va="center", fontsize=9)
-    ax.set(
-        xlim=(0, 100),
-        xlabel="unweighted average recall (%), 95 % interval over speakers",
-        title="One network, two ways to test it" + (f" ({notice})" if notice else ""),
-    )
+    ax.text(100 * chance + 0.7, 0.5, f"chance {100 * chance:.1f} %", va="center", fontsize=9)
+    ax.set(xlim=(0, 104), xlabel="unweighted average recall (%), 95 % interval over speakers")
+    ax.set_title("How well is emotion heard?" + (f" ({notice})" if notice else ""))
     ax.invert_yaxis()
     ax.grid(False, axis="y")
-    return fig
-
-
-def speakers(table: pd.DataFrame, chance: float) -> Figure:
-    """UAR of each speaker under each protocol; `table` as in ``by_speaker.csv``."""
-    uar = table[table.metric == "uar"]
-    fig, ax = plt.subplots(figsize=(8, 3.6))
-    sns.barplot(
-        uar.assign(value=100 * uar.value),
-        x="speaker",
-        y="value",
-        hue="protocol",
-        ax=ax,
-        order=sorted(uar.speaker.unique()),
-        palette=["#999999", "#0072b2"][: uar.protocol.nunique()],
-    )
-    ax.axhline(100 * chance, color="black", linestyle=":", linewidth=1, label="chance")
-    ax.set(ylim=(0, 100), ylabel="unweighted average recall (%)", title="By speaker, mean of the seeds")
-    ax.legend(title="", bbox_to_anchor=(1, 1), loc="upper left")
     return fig

@@ -14,7 +14,7 @@ HZ = np.fft.rfftfreq(N_FFT, 1 / SR)
 """Frequencies in Hz of the bins of a spectrum [shape=(1 + N_FFT // 2,)]."""
 LOWEST_HZ = 60
 """What lies below is rumble and mains, not speech."""
-MEL_FLOOR_DB = -60.0
+MEL_FLOOR_DB = -85.0
 """Mel levels further below the clip's active one are cut here."""
 N_MFCC, N_MELS = 16, 40
 MEL_HZ = (60, 7600)

@@ -10,11 +10,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm, t
 
 from ser_utils.corpora import class_order
 from ser_utils.errors import StudyError
-from ser_utils.metrics import SETUP
+from ser_utils.metrics import SETUP, tail
 
 CLIP = ["file", "variant"]
 """What identifies a test row of one system and seed."""
@@ -119,6 +118,9 @@ def _uar_under(truths: np.ndarray, table: pd.DataFrame, files: np.ndarray, class
 def compare(predictions_a: pd.DataFrame, predictions_b: pd.DataFrame) -> dict:
     """Two systems, speaker by speaker: by how much is A better than B, and could the speakers drawn have made it so?
 
+    Each speaker's UAR counts the same. Where speakers have unequal numbers of clips or lack an emotion, the mean over speakers
+    is therefore not quite the UAR of ``metrics.csv``, which pools their clips.
+
     Returns
     -------
     dict
@@ -177,8 +179,7 @@ def comparison_table(
 def interval(values: np.ndarray, *, n_resamples: int = 10_000, seed: int = 0) -> tuple[float, float]:
     """95 % bootstrap interval of the mean of one value a speaker, resampling speakers.
 
-    The plain percentile interval is too short for few speakers (with six it covers the truth in some 86 %), so that
-    the percentiles taken are further out: the expanded percentile interval of Hesterberg (The American Statistician, 2015).
+    An expanded percentile interval: see `ser_utils.metrics.tail`.
 
     Parameters
     ----------
@@ -192,9 +193,8 @@ def interval(values: np.ndarray, *, n_resamples: int = 10_000, seed: int = 0) ->
     n = len(values)
     if n < 2:
         raise StudyError(f"Found {n} speaker, expected two or more: an interval over speakers needs speakers to resample.")
-    outside = norm.cdf(-t.ppf(0.975, n - 1) * np.sqrt(n / (n - 1)))
     means = np.asarray(values)[np.random.default_rng(seed).integers(n, size=(n_resamples, n))].mean(axis=1)
-    low, high = np.quantile(means, [outside, 1 - outside])
+    low, high = np.quantile(means, [tail(n), 1 - tail(n)])
     return float(low), float(high)
 
 
@@ -354,3 +354,12 @@ def ensemble(predictions: pd.DataFrame) -> pd.DataFrame:
         one["predicted"] = means.idxmax(axis=1).str.removeprefix("p_").to_numpy()
         made.append(one)
     return pd.concat(made, ignore_index=True)
+
+
+def over_speakers(table: pd.DataFrame, value: str, by: list[str]) -> pd.DataFrame:
+    """Mean over speakers with the 95 % interval of `interval`: columns `by`, then `value`, low, high."""
+    rows = []
+    for keys, part in table.groupby(by, sort=False):
+        low, high = interval(part[value].to_numpy())
+        rows.append({**dict(zip(by, keys, strict=True)), value: part[value].mean(), "low": low, "high": high})
+    return pd.DataFrame(rows)

@@ -1,22 +1,28 @@
 """Training many small networks at once: the same computation as one after the other, without its overhead.
 
 A study of this kind fits hundreds of tiny networks (speakers x seeds x inner folds). Here a stack of them shares one
-compiled step: `tf.vectorized_map` runs the Keras model and its loss over a leading axis of fits, and one optimiser, which works
-number by number, updates them all. Each fit has rows, weights, dropout, batches and a stopping point of its own.
+compiled step: `tf.vectorized_map` runs the Keras model and its loss over a leading axis of fits, and one optimiser, which
+works number by number, updates them all. Each fit has rows, weights, dropout, batches and a stopping point of its own.
+Stacks are spread over processes.
 """
 
-from collections.abc import Callable
+import functools
+import random
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import joblib
 import numpy as np
 import pandas as pd
 from sklearn.preprocessing import StandardScaler
 
 from ser_utils.backend import keras, tf
-from ser_utils.models import Model
+from ser_utils.guard import check_scaler
+from ser_utils.metrics import uar
+from ser_utils.models import MODELS
 from ser_utils.progress import progress
 
-STACK = 32  # fits that train together: more gains little and takes memory
+STACK = 6  # fits that train together, always as many, so that a network is compiled once; more gains little
 
 
 @dataclass
@@ -27,9 +33,13 @@ class Fit:
     seed: int
     validation: np.ndarray | None = None
     """Rows that are measured after each epoch."""
-    epochs: int | None = None
-    """How long to train; None to stop early, by the loss of the validation rows, and keep the best weights."""
+    epochs: int = 1
+    """How long to train; at most, where it stops early."""
+    stop_early: bool = False
+    """Whether the loss of the validation rows stops it; the best weights are kept."""
     test: np.ndarray = field(default_factory=lambda: np.empty(0, int))
+    settings: Mapping = field(default_factory=dict)
+    """Of the network's build function."""
 
 
 @dataclass
@@ -41,22 +51,32 @@ class Fitted:
     probabilities: np.ndarray
     """Of the test rows [shape=(n_test, n_classes)]."""
     history: pd.DataFrame
-    """Columns epoch, loss, accuracy (running, under dropout) and val_loss, val_accuracy where there is validation."""
+    """Columns epoch, loss, accuracy (running, under dropout) and val_loss, val_accuracy, val_uar where there is validation."""
     weights: list[np.ndarray]
     """For `keras.Model.set_weights`."""
     scaler: StandardScaler
     """Fitted on the training rows alone."""
+    validation: np.ndarray | None = None
+    """Probabilities of the validation rows after each epoch [shape=(n_epochs, n_validation, n_classes)]."""
 
 
 def fit_all(
-    model: Model, x: np.ndarray, y: np.ndarray, fits: list[Fit], *, n_classes: int, batch_size: int, desc: str = "fits"
+    model: str,
+    x: np.ndarray,
+    y: np.ndarray,
+    fits: list[Fit],
+    *,
+    n_classes: int,
+    batch_size: int = 0,
+    n_jobs: int = 1,
+    desc: str = "fits",
 ) -> list[Fitted]:
-    """Train a network for each fit.
+    """Train a network for each fit; the fits have passed `ser_utils.guard.check_fit` before.
 
     Parameters
     ----------
-    model : Model
-        From `ser_utils.models.MODELS`.
+    model : str
+        A name in `ser_utils.models.MODELS`.
     x : np.ndarray [shape=(n_rows, n_features)]
         Features as extracted; each fit standardises them by its own training rows.
     y : np.ndarray [shape=(n_rows,), dtype=int]
@@ -66,7 +86,9 @@ def fit_all(
     n_classes : int
         Number of classes.
     batch_size : int
-        Rows a step.
+        Rows a step; 0 for the network's default.
+    n_jobs : int
+        Processes; -1 for one a core. The results do not depend on it.
     desc : str
         What the progress bar calls it.
 
@@ -75,117 +97,191 @@ def fit_all(
     list of Fitted
         In the order of `fits`.
     """
-    groups = _groups(fits, batch_size)
-    compiled: dict[int, _Stack] = {}
+    size = batch_size or MODELS[model].batch_size
+    shared = _shared(fits)
+    stacks = _stacks(fits, shared, size)
+    jobs = joblib.Parallel(n_jobs=min(joblib.effective_n_jobs(n_jobs), len(stacks)), return_as="generator")(
+        joblib.delayed(_fit_stack)(model, x, y, [[fits[i] for i in twins] for twins in stack], n_classes, size)
+        for stack in stacks
+    )
     done: dict[int, Fitted] = {}
-    for group in progress(groups, total=len(groups), desc=desc, unit="stack"):
-        if len(group) not in compiled:
-            compiled[len(group)] = _Stack(model.build, x.shape[1], n_classes, len(group))
-        fitted = _fit_stack(compiled[len(group)], model, x, y, [fits[i] for i in group], batch_size)
-        done |= zip(group, fitted, strict=True)
+    for stack, fitted in zip(stacks, progress(jobs, total=len(stacks), desc=desc, unit="stack"), strict=True):
+        done |= zip([i for twins in stack for i in twins], fitted, strict=True)
     return [done[i] for i in range(len(fits))]
 
 
-def _groups(fits: list[Fit], batch_size: int) -> list[np.ndarray]:
-    """Numbers of the fits that train together.
+def _shared(fits: list[Fit]) -> list[list[int]]:
+    """Numbers of the fits by training: those that differ only in what they are measured on are trained once.
 
-    They have one seed, since dropout draws one mask for all of them, as it would for one network after the other started
-    from that seed; and as many steps an epoch, so that none takes an empty step.
+    Leaving out speaker a, and b of the others, trains on the same rows as leaving out b, and a of the others.
     """
     alike: dict[tuple, list[int]] = {}
     for i, fit in enumerate(fits):
-        alike.setdefault((fit.seed, -(-len(fit.train) // batch_size)), []).append(i)
-    return [part for group in alike.values() for part in np.array_split(group, -(-len(group) // STACK))]
+        same = (fit.seed, fit.epochs, tuple(sorted(fit.settings.items())), fit.train.tobytes())
+        alike.setdefault((i,) if fit.stop_early else same, []).append(i)
+    return list(alike.values())
 
 
-def chosen_epochs(inner: list[Fitted]) -> int:
-    """The stated rule of the refit: the epoch at which the inner fits' mean validation accuracy is highest.
+def _stacks(fits: list[Fit], shared: list[list[int]], batch_size: int) -> list[list[list[int]]]:
+    """The trainings of each stack: alike in settings, in steps an epoch, and in seed.
 
-    The mean curve is smoothed over five epochs, since it rests on few speakers. Accuracy and not loss decides: for
+    One seed, since dropout draws one mask for all of them, as it would for one network after the other started from
+    that seed; as many steps, so that none takes an empty one.
+    """
+    alike: dict[tuple, list[list[int]]] = {}
+    for twins in shared:
+        fit = fits[twins[0]]
+        key = (fit.seed, -(-len(fit.train) // batch_size), tuple(sorted(fit.settings.items())))
+        alike.setdefault(key, []).append(twins)
+    return [group[start : start + STACK] for group in alike.values() for start in range(0, len(group), STACK)]
+
+
+def chosen_epochs(inner: list[Fitted]) -> tuple[int, float]:
+    """The stated rule of the refit: the epoch at which the inner fits' mean validation UAR is highest, and its height.
+
+    The mean curve is smoothed over five epochs, since it rests on few speakers. UAR and not the loss decides: for
     a voice never heard, the loss soon rises with the confidence of wrong answers while right answers still increase.
     """
-    curve = pd.concat([fitted.history for fitted in inner]).groupby("epoch").val_accuracy.mean()
-    return int(curve.rolling(5, center=True, min_periods=1).mean().idxmax())
+    curve = pd.concat([fitted.history for fitted in inner]).groupby("epoch").val_uar.mean()
+    smooth = curve.rolling(5, center=True, min_periods=1).mean()
+    return int(smooth.idxmax()), float(smooth.max())
 
 
-def _fit_stack(stack: "_Stack", model: Model, x: np.ndarray, y: np.ndarray, fits: list[Fit], batch_size: int) -> list[Fitted]:
-    """Train one stack of fits side by side."""
+def _fit_stack(
+    model: str, x: np.ndarray, y: np.ndarray, trainings: list[list[Fit]], n_classes: int, batch_size: int
+) -> list[Fitted]:
+    """Train one stack side by side; one that is not full is filled up with copies of its last training."""
+    entry, n_trainings = MODELS[model], len(trainings)
+    trainings = trainings + [trainings[-1]] * (STACK - n_trainings)
+    fits = [twins[0] for twins in trainings]
+    stack = _compiled(model, x.shape[1], n_classes, batch_size, tuple(sorted(fits[0].settings.items())))
     scalers = [StandardScaler().fit(x[fit.train]) for fit in fits]
+    for scaler, fit in zip(scalers, fits, strict=True):
+        check_scaler(scaler, x[fit.train])
     scaled = tf.constant(np.stack([scaler.transform(x) for scaler in scalers]).astype(np.float32))
+    weights = np.stack([_class_weights(y, fit.train) if entry.balanced else np.ones(len(y), np.float32) for fit in fits])
+    weights, targets = tf.constant(weights), tf.one_hot(y, n_classes)
     stack.start(fits[0].seed)
-    targets = tf.one_hot(y, stack.n_classes)
     shuffles = [np.random.default_rng(fit.seed) for fit in fits]
-    validation = _pad([fit.validation if fit.validation is not None else fit.train[:0] for fit in fits], 1)
-    by_loss = np.array([fit.epochs is None for fit in fits])
-    wanted = np.array([fit.epochs or model.max_epochs for fit in fits])
+    measured = [[fit.train[:0] if fit.validation is None else fit.validation for fit in twins] for twins in trainings]
+    heard = [np.concatenate(parts) for parts in measured]
+    validation, _ = _pad(heard, 1)
+    by_loss = np.array([fit.stop_early for fit in fits])
+    wanted = np.array([fit.epochs for fit in fits])
 
-    best_loss, best_epoch = np.full(len(fits), np.inf), np.ones(len(fits), int)
-    running, kept, history = np.full(len(fits), True), stack.snapshot(), []
+    best_loss, best_epoch = np.full(STACK, np.inf), np.ones(STACK, int)
+    running, kept, history = np.full(STACK, True), stack.snapshot(), []
     for epoch in range(1, int(wanted.max()) + 1):
         order = _pad([shuffle.permutation(fit.train) for fit, shuffle in zip(fits, shuffles, strict=True)], batch_size)
-        measured = [part.numpy() for part in stack.epoch(scaled, targets, *order, *validation, tf.constant(batch_size))]
-        better = running & np.where(by_loss, measured[2] < best_loss - model.min_delta, epoch == wanted)
-        best_loss, best_epoch = np.where(better, measured[2], best_loss), np.where(better, epoch, best_epoch)
-        kept = stack.snapshot(kept, better)
-        history.append(np.where(running, measured, np.nan))
-        running &= np.where(by_loss, epoch - best_epoch < model.patience, True) & (epoch < wanted)
+        loss, accuracy, chances = (part.numpy() for part in stack.epoch(scaled, targets, weights, *order, validation))
+        val_loss = np.array(
+            [_losses(p[: len(rows)], y[rows]).sum() / max(len(rows), 1) for p, rows in zip(chances, heard, strict=True)]
+        )
+        better = running & np.where(by_loss, val_loss < best_loss - entry.min_delta, epoch == wanted)
+        best_loss, best_epoch = np.where(better, val_loss, best_loss), np.where(better, epoch, best_epoch)
+        if better.any():
+            kept = stack.snapshot(kept, better)
+        history.append((loss, accuracy, chances, running))
+        running = running & np.where(by_loss, epoch - best_epoch < entry.patience, True) & (epoch < wanted)
         if not running.any():
             break
     stack.restore(kept)
-    test = _pad([fit.test for fit in fits], 1)
-    probabilities = stack.predict(scaled, test[0]).numpy()
-    curves = np.stack(history)
-    return [
-        Fitted(
-            epochs=int(best_epoch[i]),
-            probabilities=probabilities[i, : len(fit.test)],
-            scaler=scalers[i],
-            weights=stack.weights_of(i),
-            history=_history(curves[:, :, i], fit.validation is not None),
-        )
-        for i, fit in enumerate(fits)
-    ]
+    kept_weights = stack.weights()
+    tests = [[fit.test for fit in twins] for twins in trainings]
+    probabilities = stack.predict(scaled, _pad([np.concatenate(parts) for parts in tests], 1)[0]).numpy()
+    loss, accuracy, chances, ran = (np.stack(part) for part in zip(*history, strict=True))
+    done = []
+    for i, twins in enumerate(trainings[:n_trainings]):
+        last = ran[:, i].sum()
+        curve = pd.DataFrame({"epoch": np.arange(1, last + 1), "loss": loss[:last, i], "accuracy": accuracy[:last, i]})
+        ends = np.cumsum([[len(rows) for rows in measured[i]], [len(rows) for rows in tests[i]]], axis=1)
+        for fit, end, test_end in zip(twins, *ends, strict=True):
+            one = Fitted(
+                epochs=int(best_epoch[i]),
+                probabilities=probabilities[i, test_end - len(fit.test) : test_end],
+                history=curve,
+                weights=kept_weights[i],
+                scaler=scalers[i],
+            )
+            if fit.validation is not None:
+                one.validation = chances[:last, i, end - len(fit.validation) : end]
+                one.history = curve.assign(**_validated(one.validation, y, fit.validation))
+            done.append(one)
+    return done
+
+
+def _losses(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Categorical cross-entropy of each row, from probabilities [shape=(..., n_rows, n_classes)]."""
+    return -np.log(np.maximum(probabilities[..., np.arange(len(truth)), truth], 1e-7))
+
+
+def _validated(probabilities: np.ndarray, y: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Curves of validation, from the probabilities after each epoch [shape=(n_epochs, n_rows, n_classes)]."""
+    predicted = probabilities.argmax(axis=-1)
+    return {
+        "val_loss": _losses(probabilities, y[rows]).mean(axis=1),
+        "val_accuracy": (predicted == y[rows]).mean(axis=1),
+        "val_uar": uar(y[rows], predicted),
+    }
+
+
+def _class_weights(y: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """A weight for each row [shape=(n_rows,)] under which the classes among `rows` weigh the same, 1 on average."""
+    counts = np.bincount(y[rows], minlength=y.max() + 1)
+    weight = np.divide(len(rows), counts * np.count_nonzero(counts), out=np.ones(len(counts)), where=counts > 0)
+    return weight[y].astype(np.float32)
 
 
 def _pad(rows: list[np.ndarray], multiple: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Row numbers of several fits as one table [shape=(n_fits, n)], padded to a multiple, and 1.0 where a row is real."""
+    """Row numbers of several fits as one table [shape=(n_fits, n)], padded to a multiple, and 1.0 where a row is real.
+
+    Padding repeats a fit's own first rows: batch normalisation sees them, the loss does not.
+    """
     longest = max(1, *(len(part) for part in rows))
     width = -(-longest // multiple) * multiple
     index, real = np.zeros((len(rows), width), np.int32), np.zeros((len(rows), width), np.float32)
     for i, part in enumerate(rows):
-        index[i, : len(part)], real[i, : len(part)] = part, 1
+        if len(part):
+            index[i], real[i, : len(part)] = np.resize(part, width), 1
     return tf.constant(index), tf.constant(real)
 
 
-def _history(curves: np.ndarray, validated: bool) -> pd.DataFrame:
-    """Learning curves of one fit, from [shape=(n_epochs, 4)]; epochs after it stopped are left out."""
-    table = pd.DataFrame(curves, columns=["loss", "accuracy", "val_loss", "val_accuracy"])
-    table = table[table.loss.notna()]
-    table.insert(0, "epoch", np.arange(1, len(table) + 1))
-    return table if validated else table.drop(columns=["val_loss", "val_accuracy"])
+@functools.lru_cache(maxsize=8)
+def _compiled(model: str, n_features: int, n_classes: int, batch_size: int, settings: tuple) -> "_Stack":
+    return _Stack(model, n_features, n_classes, batch_size, dict(settings))
 
 
 class _Stack:
     """Weights of several networks of one architecture, along a leading axis, and the compiled steps over them."""
 
-    def __init__(self, build: Callable[[int, int], keras.Sequential], n_features: int, n_classes: int, n_fits: int):
-        self.build, self.n_features, self.n_classes = build, n_features, n_classes
-        self.network = build(n_features, n_classes)
-        self.trainable = [keras.Variable(np.stack([v] * n_fits)) for v in self.network.trainable_variables]
-        self.state = [tf.Variable(np.stack([v] * n_fits)) for v in self.network.non_trainable_variables]
-        self.optimizer = keras.optimizers.Adam()
+    def __init__(self, model: str, n_features: int, n_classes: int, batch_size: int, settings: Mapping):
+        entry, self.batch_size = MODELS[model], batch_size
+        self.build = functools.partial(entry.build, n_features, n_classes, **settings)
+        self.smoothing = entry.label_smoothing
+        self.network = self.build()
+        self.trainable = [keras.Variable(np.stack([v] * STACK)) for v in self.network.trainable_variables]
+        self.state = [tf.Variable(np.stack([v] * STACK)) for v in self.network.non_trainable_variables]
+        self.optimizer = entry.optimizer()
         self.optimizer.build(self.trainable)
+        # one trace for any number of rows: tracing costs seconds, a network of this size trains in less
+        x, y = tf.TensorSpec([STACK, None, n_features]), tf.TensorSpec([None, n_classes])
+        rows, weights = tf.TensorSpec([STACK, None], tf.int32), tf.TensorSpec([STACK, None])
+        signature = [x, y, weights, rows, weights, rows]
+        self.epoch = tf.function(self._epoch, input_signature=signature)
+        self.predict = tf.function(self._predict, input_signature=[x, rows])
+
+    @functools.cache  # noqa: B019  (few seeds, and as long-lived as the stack)
+    def _fresh(self, seed: int) -> list[np.ndarray]:
+        """What a network starts from under a seed: weights and the state of dropout."""
+        # Keras draws the seeds of layers from here; its set_random_seed would throw away what TensorFlow has compiled, too
+        random.seed(seed)
+        network = self.build()
+        return [v.numpy() for v in (*network.trainable_variables, *network.non_trainable_variables)]
 
     def start(self, seed: int) -> None:
-        """Give each fit what a network starts from under a seed: weights, the state of dropout, a fresh optimiser."""
-        keras.utils.set_random_seed(seed)
-        network = self.build(self.n_features, self.n_classes)
-        for stacked, one in zip(
-            [*self.trainable, *self.state],
-            [*network.trainable_variables, *network.non_trainable_variables],
-            strict=True,
-        ):
-            stacked.assign(np.stack([one] * stacked.shape[0]))
+        """Let every fit start anew, with a fresh optimiser."""
+        for stacked, one in zip([*self.trainable, *self.state], self._fresh(seed), strict=True):
+            stacked.assign(np.broadcast_to(one, stacked.shape))
         for variable in self.optimizer.variables:
             if variable is not self.optimizer.learning_rate:
                 variable.assign(keras.ops.zeros_like(variable))
@@ -205,61 +301,47 @@ class _Stack:
         for variable, value in zip([*self.trainable, *self.state], kept, strict=True):
             variable.assign(value)
 
-    def weights_of(self, i: int) -> list[np.ndarray]:
-        """The weights of fit `i`, in the order of `keras.Model.weights`."""
-        by_path = {
-            v.path: s[i].numpy()
-            for v, s in zip(
-                [*self.network.trainable_variables, *self.network.non_trainable_variables],
-                [*self.trainable, *self.state],
-                strict=True,
-            )
-        }
-        return [by_path[v.path] for v in self.network.weights]
+    def weights(self) -> list[list[np.ndarray]]:
+        """The weights of each fit, in the order of `keras.Model.weights`."""
+        variables = [*self.network.trainable_variables, *self.network.non_trainable_variables]
+        by_path = {v.path: s.numpy() for v, s in zip(variables, [*self.trainable, *self.state], strict=True)}
+        return [[by_path[v.path][i] for v in self.network.weights] for i in range(STACK)]
 
-    @tf.function(reduce_retracing=True)
-    def epoch(self, x, y, order, real, validation, validation_real, batch_size):
-        """One epoch of every fit; returns loss, accuracy, val_loss, val_accuracy, each [shape=(n_fits,)]."""
-        loss, right = tf.zeros(tf.shape(order)[0]), tf.zeros(tf.shape(order)[0])
-        for start in tf.range(0, tf.shape(order)[1], batch_size):
-            rows, weight = order[:, start : start + batch_size], real[:, start : start + batch_size]
+    def _epoch(self, x, y, class_weights, order, real, validation):
+        """One epoch of every fit: its mean loss and accuracy [shape=(n_fits,)], and the probabilities of its validation rows
+        after it [shape=(n_fits, n_rows, n_classes)]."""
+        loss, right = tf.zeros(STACK), tf.zeros(STACK)
+        for start in tf.range(0, tf.shape(order)[1], self.batch_size):
+            rows, counts = order[:, start : start + self.batch_size], real[:, start : start + self.batch_size]
+            weight = counts * tf.gather(class_weights, rows, batch_dims=1)
             with tf.GradientTape() as tape:
                 trainable, state = self._values()
                 tape.watch(trainable)
                 batch_loss, batch_right, new_state = tf.vectorized_map(
-                    self._forward, (tf.gather(x, rows, batch_dims=1), tf.gather(y, rows), weight, trainable, state)
+                    self._forward, (tf.gather(x, rows, batch_dims=1), tf.gather(y, rows), weight, counts, trainable, state)
                 )
-                mean_loss = batch_loss / tf.reduce_sum(weight, axis=1)
+                mean_loss = batch_loss / tf.reduce_sum(counts, axis=1)
             self.optimizer.apply(tape.gradient(mean_loss, trainable), self.trainable)
             for variable, value in zip(self.state, new_state, strict=True):
                 variable.assign(value)
             loss, right = loss + batch_loss, right + batch_right
         n = tf.reduce_sum(real, axis=1)
-        probabilities = self.predict(x, validation)
-        val_loss, val_right = _measure(tf.gather(y, validation), probabilities, validation_real)
-        n_validation = tf.maximum(tf.reduce_sum(validation_real, axis=1), 1)
-        return loss / n, right / n, val_loss / n_validation, val_right / n_validation
+        return loss / n, right / n, self._predict(x, validation)
 
     def _forward(self, args):
-        """One batch of one fit: its summed loss, how many are right, and the state that dropout leaves."""
-        x, y, weight, trainable, state = args
+        """One batch of one fit: its summed loss, how many are right, and the state that it leaves."""
+        x, y, weight, counts, trainable, state = args
         # dropout's seed (the integers) is taken from outside the map: random numbers are then drawn once, not in a loop
         state = [tf.convert_to_tensor(v)[0] if v.dtype.is_integer else part for v, part in zip(self.state, state, strict=True)]
         probabilities, new_state = self.network.stateless_call(trainable, state, x, training=True)
-        return *_measure(y, probabilities, weight), new_state
+        loss = keras.losses.categorical_crossentropy(y, probabilities, label_smoothing=self.smoothing)
+        right = tf.cast(tf.equal(tf.argmax(y, -1), tf.argmax(probabilities, -1)), tf.float32)
+        return tf.reduce_sum(loss * weight), tf.reduce_sum(right * counts), new_state
 
-    @tf.function(reduce_retracing=True)
-    def predict(self, x, rows):
+    def _predict(self, x, rows):
         """Probabilities of the given rows of each fit [shape=(n_fits, n, n_classes)]."""
 
         def one(args):
             return self.network.stateless_call(args[1], args[2], args[0], training=False)[0]
 
         return tf.vectorized_map(one, (tf.gather(x, rows, batch_dims=1), *self._values()))
-
-
-def _measure(y, probabilities, weight):
-    """Sums over real rows of the categorical cross-entropy and of the rows that are right."""
-    loss = keras.losses.categorical_crossentropy(y, probabilities) * weight
-    right = tf.cast(tf.equal(tf.argmax(y, -1), tf.argmax(probabilities, -1)), tf.float32) * weight
-    return tf.reduce_sum(loss, axis=-1), tf.reduce_sum(right, axis=-1)

@@ -126,7 +126,20 @@ def test_description_of_a_stereo_file(wav):
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "level_dbfs": pytest.approx(-9.03, abs=0.011),
         "peak": pytest.approx(0.5, abs=1e-4),
+        "audio_sha256": describe(path)["audio_sha256"],
     }
+
+
+def test_hash_of_the_samples_does_not_depend_on_the_container(wav, tmp_path):
+    path = wav(tone(sr=8_000, duration_s=0.5, peak=0.5), sr=8_000, subtype="PCM_16")
+    y, sr = sf.read(path, dtype="int16")
+    sf.write(tmp_path / "again.flac", y, sr)
+    louder = y.copy()
+    louder[7] += 1
+    sf.write(tmp_path / "louder.wav", louder, sr)
+    first, again, other = (describe(one) for one in (path, tmp_path / "again.flac", tmp_path / "louder.wav"))
+    assert first["audio_sha256"] == again["audio_sha256"] != other["audio_sha256"]
+    assert first["sha256"] != again["sha256"]
 
 
 @pytest.mark.parametrize(("f0_hz", "sr"), [(100, 16_000), (220, 48_000), (440, 8_000)])

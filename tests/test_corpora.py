@@ -122,7 +122,7 @@ def test_unknown_emotion_code_is_named_with_those_there_are():
 def test_row_of_a_recording(table_of):
     utterances, skipped = table_of("m1/rab-m1-l1.wav", size=8_000)
     assert list(utterances.columns) == COLUMNS
-    assert utterances.drop(columns=["sha256", "level_dbfs", "peak"]).to_dict("records") == [
+    assert utterances.drop(columns=["sha256", "level_dbfs", "peak", "audio_sha256"]).to_dict("records") == [
         {
             "file": "m1/rab-m1-l1.wav",
             "corpus": "emovo",
@@ -321,7 +321,7 @@ def test_one_recording_under_two_names_is_remarked(tmp_path):
 
 def test_long_lists_of_files_are_cut():
     many = pd.DataFrame({"file": [f"{i}.wav" for i in range(9)], "channels": 1, "sample_rate": 8_000, "peak": 0.1})
-    many["sha256"] = many.file
+    many["audio_sha256"] = many.file
     assert "9 files are sampled below 16 kHz (0.wav, 1.wav, 2.wav, 3.wav ...)" in remarks(many, EMOVO)[1]
 
 

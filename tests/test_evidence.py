@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 
 from ser_utils import corpora, features, folds, metrics, paths
+from ser_utils.guard import check_fit
 
 OUT = paths.ROOT / "out" / "emovo"
 README = (paths.ROOT / "README.md").read_text(encoding="utf-8")
+ORIGINAL = {"model": "original_mlp", "speaker_norm": "none"}
 
 
 @pytest.fixture(scope="module")
@@ -19,60 +21,89 @@ def table():
 
 @pytest.fixture(scope="module")
 def predictions():
-    return pd.read_csv(OUT / "predictions.csv")
+    return metrics.read_predictions(OUT)
 
 
 def test_the_original_result_is_reproduced(table):
     """Published: accuracy 0.843 and macro F1 0.840, from one split."""
-    assert 0.80 <= metrics.value_of(table, protocol="as_published", metric="accuracy") <= 0.90
-    assert metrics.value_of(table, protocol="as_published", metric="macro_f1") == pytest.approx(0.840, abs=0.05)
+    assert 0.80 <= metrics.value_of(table, protocol="as_published", metric="accuracy", **ORIGINAL) <= 0.90
+    assert metrics.value_of(table, protocol="as_published", metric="macro_f1", **ORIGINAL) == pytest.approx(0.840, abs=0.05)
 
 
 def test_the_fault_is_visible(table):
-    published, speaker = (
-        table[(table.protocol == name) & (table.metric == "uar")].iloc[0] for name in ("as_published", "speaker")
-    )
-    assert speaker.ci_high < published.ci_low
-    assert speaker.value < published.value - 0.3
+    uar = table[(table.metric == "uar") & (table.model == "original_mlp")].set_index("protocol")
+    assert uar.ci_high["speaker"] < uar.ci_low["as_published"]
+    assert uar.value["speaker"] < uar.value["as_published"] - 0.3
+
+
+@pytest.mark.parametrize(("speaker_norm", "least"), [("none", 0.40), ("speaker", 0.47)])
+def test_a_voice_never_heard_is_understood_better_than_published_with_hand_crafted_features(table, speaker_norm, least):
+    assert metrics.value_of(table, protocol="speaker", metric="uar", model="mlp", speaker_norm=speaker_norm) >= least
+
+
+def test_every_protocol_normalisation_and_baseline_is_there(table):
+    for model, norms in {"original_mlp": ["none"], "mlp": ["none", "speaker"]}.items():
+        for norm in norms:
+            found = table[(table.model == model) & (table.speaker_norm == norm) & (table.metric == "uar")]
+            assert list(found.protocol) == list(folds.PROTOCOLS) and (found.n_seeds >= 5).all()
+    assert {"majority", "logistic_regression", "svm", "lda", "mlp+augmentation", "mlp_ensemble"} <= set(table.model)
 
 
 def test_metrics_are_those_of_the_predictions(table, predictions):
-    again = metrics.summary(predictions)
-    pd.testing.assert_frame_equal(again.round(4), table.round(4), check_exact=False, atol=2e-4)
+    part = predictions[predictions.protocol.isin(["as_published", "speaker"])]
+    again = metrics.summary(part).set_index([*metrics.SETUP, "metric"])
+    committed = table.set_index([*metrics.SETUP, "metric"]).loc[again.index]
+    pd.testing.assert_frame_equal(again, committed, check_exact=False, atol=2e-4)
 
 
-def test_every_clip_of_every_speaker_is_predicted(predictions):
-    speaker = predictions[predictions.protocol == "speaker"]
-    assert (speaker.groupby("seed").file.nunique() == 588).all() and speaker.seed.nunique() >= 5
+def test_every_clip_is_predicted_once_by_each_system_and_seed(predictions):
+    honest = predictions[predictions.protocol != "as_published"]
+    assert (honest.groupby([*metrics.SETUP, "seed"]).file.agg(["size", "nunique"]) == 588).all().all()
     assert set(predictions.emotion) == set(corpora.EMOTIONS)
     codes = corpora.CORPORA["emovo"].emotions
-    assert (speaker.file.str.extract(r"/(\w+)-")[0].map(codes) == speaker.emotion).all()
+    assert (honest.file.str.extract(r"/(\w+)-")[0].map(codes) == honest.emotion).all()
     probabilities = predictions[[f"p_{name}" for name in corpora.EMOTIONS]]
-    assert (probabilities.sum(axis=1) - 1).abs().max() < 1e-3
-    assert (probabilities.idxmax(axis=1).str[2:] == predictions.predicted).mean() > 0.999  # ties after rounding aside
+    assert (probabilities.sum(axis=1) - 1).abs().max() < 5e-3
+    assert (probabilities.idxmax(axis=1).str[2:] == predictions.predicted).mean() > 0.99  # ties after rounding aside
 
 
-def test_features_and_folds_are_of_the_whole_corpus():
-    rows = features.read_features(OUT / "features_original38.csv", "original38")
-    assert len(rows) == 588 * 3 and rows.file.nunique() == 588
+def test_features_and_folds_are_of_the_whole_corpus_and_pass_the_guard():
+    table = features.read_features(OUT / "features_original38.csv", "original38")
+    assert len(table) == 588 * 3 and table.file.nunique() == 588
     utterances = pd.read_csv(OUT / "utterances.csv")
     assert (utterances.emotion.value_counts() == 84).all() and (utterances.speaker.value_counts() == 98).all()
+    rows = table[["file", "variant"]].merge(utterances, on="file")
     made = pd.read_csv(OUT / "folds.csv", dtype={"seed": str})
-    folds.check_folds(made, rows[["file", "variant"]].merge(utterances, on="file"))
+    for (protocol, _), part in made.groupby(["protocol", "seed"]):
+        for _, roles in folds.of_fold(part, rows):
+            check_fit(rows, protocol=protocol, train=roles["train"], test=roles["test"])
 
 
-def test_readme_tells_the_numbers_of_metrics_csv(table):
+def test_readme_tells_the_headline_and_the_ladder_of_the_tables(table):
     assert metrics.headline(table) in " ".join(README.split())
-    for name in ("as_published", "speaker"):
-        cells = [metrics.percent(metrics.value_of(table, protocol=name, metric=metric)) for metric in metrics.METRICS]
-        row = next(line for line in README.splitlines() if line.startswith(f"| `{name}`"))
-        assert re.findall(r"\d+\.\d %", row) == cells
+    ladder = metrics.ladder(table)
+    for start, where in {
+        "the original's": ("original_mlp", "none"),
+        "the study's": ("mlp", "none"),
+        "the same": ("mlp", "speaker"),
+    }.items():
+        row = ladder[(ladder.model == where[0]) & (ladder.speaker_norm == where[1])].iloc[0]
+        line = next(line for line in README.splitlines() if line.startswith(f"| {start}"))
+        assert re.findall(r"\d+\.\d %", line) == [metrics.percent(row[name]) for name in folds.PROTOCOLS]
+
+
+def test_readme_tells_the_baselines_of_the_table(table):
+    uar = table[(table.metric == "uar") & (table.protocol == "speaker")]
+    for (model, kind), part in uar.groupby(["model", "features"]):
+        line = next(line for line in README.splitlines() if line.startswith(f"| {model} | {kind}"))
+        assert re.findall(r"\d+\.\d %", line) == [metrics.percent(value) for value in part.sort_values("speaker_norm").value]
 
 
 def test_readme_tells_the_numbers_of_the_thesis_variant():
     thesis = pd.read_csv(paths.ROOT / "out" / "emovo-thesis" / "metrics.csv")
     wanted = [
-        metrics.percent(metrics.value_of(thesis, protocol=name, metric="accuracy")) for name in ("as_published", "speaker")
+        metrics.percent(metrics.value_of(thesis, protocol=name, metric="accuracy", **ORIGINAL))
+        for name in ("as_published", "speaker")
     ]
     line = next(line for line in README.splitlines() if line.startswith("| thesis"))
     assert re.findall(r"\d+\.\d %", line)[-2:] == wanted
@@ -81,11 +112,12 @@ def test_readme_tells_the_numbers_of_the_thesis_variant():
 def test_no_other_percentage_stands_in_the_readme(table):
     """A number typed by hand would not be one of the tables' or of the published ones."""
     thesis = pd.read_csv(paths.ROOT / "out" / "emovo-thesis" / "metrics.csv")
+    anchors = pd.read_csv(paths.ROOT / "ser_utils" / "anchors.csv")
     known = {
         f"{100 * value:.1f}" for part in (table, thesis) for column in ("value", "ci_low", "ci_high") for value in part[column]
     }
-    published = {"84.3", "84.0", "92.0", "14.3", "33.3"}
-    assert set(re.findall(r"(\d+\.\d) %", README)) <= known | published
+    published = {"84.3", "92.0", "14.3", "33.3", "95"} | {f"{100 * value:.1f}" for value in anchors.uar}
+    assert set(re.findall(r"(\d+(?:\.\d+)?)(?: %| points| to \d+\.\d %)", README)) <= known | published
 
 
 def test_augmentation_is_on_record():

@@ -2,99 +2,126 @@
 
 import itertools
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from ser_utils import folds
 from ser_utils.augment import ORIGINAL
 from ser_utils.errors import StudyError
+from ser_utils.guard import check_fit
 
-SPEAKERS, EMOTIONS = ("a", "b", "c", "d"), ("joy", "anger", "fear")
+SPEAKERS, EMOTIONS, SENTENCES = ("a", "b", "c", "d"), ("joy", "anger", "fear"), ("s1", "s2", "s3")
 
 
-def rows_of(speakers=SPEAKERS, emotions=EMOTIONS, sentences=("s1", "s2", "s3"), variants=(ORIGINAL, "noise")):
+def rows_of(speakers=SPEAKERS, emotions=EMOTIONS, sentences=SENTENCES, variants=(ORIGINAL, "noise")):
     made = [
-        {"file": f"{who}-{feels}-{says}.wav", "variant": variant, "speaker": who, "sentence": says, "emotion": feels}
+        {
+            "file": f"{who}-{feels}-{says}.wav",
+            "variant": variant,
+            "speaker": who,
+            "sentence": says,
+            "emotion": feels,
+            "audio_sha256": f"sum of {who}-{feels}-{says}",
+        }
         for who, feels, says, variant in itertools.product(speakers, emotions, sentences, variants)
     ]
     return pd.DataFrame(made)
 
 
-def test_speaker_tests_each_original_clip_once_and_never_hears_its_speaker():
-    rows = rows_of()
-    made = folds.make_folds(rows, protocol="speaker", seeds=[0, 1], n_folds=5)
-    assert made.fold.nunique() == len(SPEAKERS)
-    assert set(made.seed) == {folds.ANY_SEED}
-    test = made[made.role == "test"]
-    assert sorted(test.file) == sorted(rows.file.unique())
-    assert set(test.variant) == {ORIGINAL}
-    speaker = rows.drop_duplicates("file").set_index("file").speaker
-    for _, fold in made.groupby("fold"):
-        heard, tested = (set(speaker[fold.file[fold.role == role]]) for role in ("train", "test"))
-        assert len(tested) == 1
-        assert heard == set(SPEAKERS) - tested
-        assert (fold.role == "train").sum() == len(rows) * 3 / 4, "augmented rows of training speakers must train"
+def roles_of(protocol, rows=None, seeds=(0,), n_folds=5):
+    rows = rows_of() if rows is None else rows
+    made = folds.make_folds(rows, protocol=protocol, seeds=list(seeds), n_folds=n_folds)
+    return rows, [
+        roles for part in folds.of_seeds(made, protocol, list(seeds)).values() for _, roles in folds.of_fold(part, rows)
+    ]
+
+
+@pytest.mark.parametrize("protocol", [name for name in folds.PROTOCOLS if name != "as_published"])
+def test_each_original_clip_is_tested_once_and_shares_nothing_declared(protocol):
+    rows, found = roles_of(protocol)
+    tested = np.concatenate([roles["test"] for roles in found])
+    assert sorted(rows.file.iloc[tested]) == sorted(rows.file.unique())
+    assert set(rows.variant.iloc[tested]) == {ORIGINAL}
+    for roles in found:
+        for column in folds.SEPARATED[protocol]:
+            assert not set(rows[column].iloc[roles["train"]]) & set(rows[column].iloc[roles["test"]])
+        assert set(rows.variant.iloc[roles["train"]]) == {ORIGINAL, "noise"}, "augmented rows follow their clip into training"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "n_folds", "train"),
+    [("clip", 5, None), ("sentence", 3, 72 * 2 / 3), ("speaker", 4, 72 * 3 / 4), ("speaker_sentence", 12, 72 * 3 / 4 * 2 / 3)],
+)
+def test_number_of_folds_and_all_else_trains(protocol, n_folds, train):
+    rows, found = roles_of(protocol)
+    assert len(found) == n_folds
+    for roles in found:
+        assert train is None or len(roles["train"]) == train, "nothing may be left out without need"
+
+
+def test_clip_shares_voices_and_sentences():
+    rows, found = roles_of("clip")
+    for roles in found:
+        for column in ("speaker", "sentence"):
+            assert set(rows[column].iloc[roles["test"]]) <= set(rows[column].iloc[roles["train"]])
 
 
 def test_as_published_draws_a_tenth_of_the_rows_whatever_clip_they_come_from():
     rows = rows_of(sentences=[f"s{i}" for i in range(10)])
-    made = folds.make_folds(rows, protocol="as_published", seeds=[0, 1], n_folds=5)
-    assert len(rows) == 240
-    for _, split in made.groupby("seed"):
-        tests = [
-            tuple(sorted(zip(fold.file[fold.role == "test"], fold.variant[fold.role == "test"], strict=True)))
-            for _, fold in split.groupby("fold")
-        ]
-        assert len(tests[0]) == 24
-        assert len(set(tests)) == 1, "all folds of a seed share one test set"
-        validated = split[split.role == "validation"]
-        assert len(validated) == 216 and not validated.duplicated(["file", "variant"]).any()
-    assert folds.siblings(made).with_a_copy_in_training[0] > 0.5
-    first, second = (set(part.file[part.role == "test"]) for _, part in made.groupby("seed"))
-    assert first != second
+    rows, found = roles_of("as_published", rows, seeds=(0, 1))
+    assert len(rows) == 240 and len(found) == 10
+    assert all(len(roles["test"]) == 24 for roles in found)
+    first, second = found[:5], found[5:]
+    assert len({tuple(sorted(roles["test"])) for roles in first}) == 1, "all folds of a seed share one test set"
+    assert set(first[0]["test"]) != set(second[0]["test"])
+    assert sorted(np.concatenate([roles["validation"] for roles in first])) == sorted(set(range(240)) - set(first[0]["test"]))
+    for roles in found:
+        assert sorted(np.concatenate(list(roles.values()))) == list(range(240)), "each row has one role"
+    made = folds.make_folds(rows, protocol="as_published", seeds=[0], n_folds=5)
+    assert folds.siblings(made, rows)["clip"][0] > 0.5
 
 
 def test_same_seed_same_folds():
-    once, again = (folds.make_folds(rows_of(), protocol="as_published", seeds=[3], n_folds=3) for _ in range(2))
-    pd.testing.assert_frame_equal(once, again)
-
-
-def test_no_copy_in_training_when_the_speaker_is_left_out():
-    made = folds.make_folds(rows_of(), protocol="speaker", seeds=[0], n_folds=5)
-    assert folds.siblings(made).with_a_copy_in_training[0] == 0
-
-
-def planted(change) -> pd.DataFrame:
-    """Good folds of the protocol speaker, with one fault planted in fold 1."""
-    made = folds.make_folds(rows_of(), protocol="speaker", seeds=[0], n_folds=5)
-    first = made[made.fold == 1]
-    test, train = first[first.role == "test"].iloc[[0]], first[first.role == "train"].iloc[[0]]
-    return pd.concat([made, change(test, train)], ignore_index=True)
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda test, train: test.assign(role="train"), "two roles"),
-        (lambda test, train: test.assign(role="train", variant="noise"), "are in training too"),
-        (lambda test, train: test.assign(variant="noise"), "augmented row is tested"),
-        (lambda test, train: test.assign(file="a-joy-new.wav", role="train"), "speaker a is both"),
-    ],
-)
-def test_planted_leaks_are_caught(change, said):
-    rows = pd.concat([rows_of(), rows_of(speakers=("a",), emotions=("joy",), sentences=("new",))])
-    with pytest.raises(StudyError, match=said):
-        folds.check_folds(planted(change), rows)
-
-
-def test_every_made_protocol_passes_its_own_check():
     for protocol in folds.PROTOCOLS:
-        folds.check_folds(folds.make_folds(rows_of(), protocol=protocol, seeds=[0], n_folds=3), rows_of())
+        once, again = (folds.make_folds(rows_of(), protocol=protocol, seeds=[3], n_folds=3) for _ in range(2))
+        pd.testing.assert_frame_equal(once, again)
+
+
+def test_random_protocols_differ_by_seed_and_others_say_any():
+    for protocol in folds.PROTOCOLS:
+        made = folds.make_folds(rows_of(), protocol=protocol, seeds=[0, 1], n_folds=3)
+        assert set(made.seed) == ({"0", "1"} if protocol in folds.RANDOM else {folds.ANY_SEED})
+
+
+def test_what_training_has_heard_of_a_test_row():
+    rows = rows_of()
+    made = pd.concat([folds.make_folds(rows, protocol=name, seeds=[0], n_folds=5) for name in folds.PROTOCOLS])
+    heard = folds.siblings(made, rows).set_index("protocol")
+    assert heard.loc["clip", ["clip", "speaker", "sentence"]].tolist() == [0, 1, 1]
+    assert heard.loc["sentence", ["clip", "speaker", "sentence"]].tolist() == [0, 1, 0]
+    assert heard.loc["speaker", ["clip", "speaker", "sentence"]].tolist() == [0, 0, 1]
+    assert heard.loc["speaker_sentence", ["clip", "speaker", "sentence"]].tolist() == [0, 0, 0]
+
+
+def test_folds_made_before_an_emotion_was_dropped_still_serve():
+    rows = rows_of()
+    made = folds.make_folds(rows, protocol="speaker", seeds=[0], n_folds=5)
+    fewer = rows[rows.emotion != "joy"].reset_index(drop=True)
+    found = [roles for _, roles in folds.of_fold(made, fewer)]
+    assert [len(roles["test"]) for roles in found] == [6] * 4 and [len(roles["train"]) for roles in found] == [36] * 4
+    for roles in found:
+        check_fit(fewer, protocol="speaker", train=roles["train"], test=roles["test"])
 
 
 def test_one_speaker_is_refused_with_what_to_do():
-    with pytest.raises(StudyError, match=r"needs three speakers or more.*found 1 \(a\)"):
+    with pytest.raises(StudyError, match=r"needs three or more speakers; found 1 \(a\)"):
         folds.make_folds(rows_of(speakers=("a",)), protocol="speaker", seeds=[0], n_folds=5)
+
+
+def test_one_sentence_is_refused():
+    with pytest.raises(StudyError, match=r"needs two or more sentences; found 1 \(s1\)"):
+        folds.make_folds(rows_of(sentences=("s1",)), protocol="sentence", seeds=[0], n_folds=5)
 
 
 def test_an_emotion_with_one_clip_is_named():
@@ -111,13 +138,14 @@ def test_an_emotion_that_one_speaker_has_is_named():
 
 
 @pytest.mark.parametrize("n_folds", [1, 0, 1000])
-def test_a_number_of_folds_that_cannot_be(n_folds):
+@pytest.mark.parametrize("protocol", sorted(folds.RANDOM))
+def test_a_number_of_folds_that_cannot_be(n_folds, protocol):
     with pytest.raises(StudyError, match=f"N_FOLDS is {n_folds}"):
-        folds.make_folds(rows_of(), protocol="as_published", seeds=[0], n_folds=n_folds)
+        folds.make_folds(rows_of(), protocol=protocol, seeds=[0], n_folds=n_folds)
 
 
 def test_unknown_protocol_lists_what_there_is():
-    with pytest.raises(StudyError, match="as_published, speaker"):
+    with pytest.raises(StudyError, match="as_published, clip, sentence, speaker, speaker_sentence"):
         folds.make_folds(rows_of(), protocol="random", seeds=[0], n_folds=5)
 
 

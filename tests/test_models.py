@@ -7,9 +7,11 @@ from ser_utils import models
 from ser_utils.errors import StudyError
 
 
-@pytest.mark.parametrize("name", models.MODELS)
-def test_every_registered_network_gives_probabilities(name):
-    network = models.get_model(name).build(11, 4)
+@pytest.mark.parametrize(
+    ("name", "settings"), [(name, choice) for name, entry in models.MODELS.items() for choice in entry.choices]
+)
+def test_every_registered_network_gives_probabilities(name, settings):
+    network = models.get_model(name).build(11, 4, **settings)
     p = network.predict(np.random.default_rng(0).normal(size=(6, 11)), verbose=0)
     assert p.shape == (6, 4)
     np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-5)
@@ -21,6 +23,7 @@ def test_original_mlp_has_the_original_size():
     assert network.layers[2].rate == 0.6
     entry = models.MODELS["original_mlp"]
     assert (entry.batch_size, entry.max_epochs, entry.patience, entry.min_delta) == (32, 100, 10, 0.001)
+    assert entry.augmented and not entry.balanced and entry.label_smoothing == 0
 
 
 def saved(folder):
@@ -63,5 +66,5 @@ def test_no_model_is_a_sentence(tmp_path):
 
 
 def test_unknown_model_lists_what_there_is():
-    with pytest.raises(StudyError, match="'cnnn': expected one of original_mlp"):
+    with pytest.raises(StudyError, match="'cnnn': expected one of original_mlp, mlp"):
         models.get_model("cnnn")

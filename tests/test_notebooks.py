@@ -47,6 +47,14 @@ def test_has_outputs_that_nbval_compares(name):
 
 
 @pytest.mark.parametrize("name", BOOKS)
+def test_no_result_is_typed_into_the_prose(name):
+    """What a run found is rendered from its tables; only definitions, such as 95 % intervals, stand in the text."""
+    prose = " ".join(cell.source for cell in BOOKS[name].cells if cell.cell_type == "markdown")
+    assert set(re.findall(r"(\d+(?:\.\d+)?) ?(?:%|points|per cent)", prose)) <= {"95"}
+    assert not re.search(r"\b0\.\d\d", prose), "a score"
+
+
+@pytest.mark.parametrize("name", BOOKS)
 def test_tells_a_story_and_defines_nothing(name):
     book = BOOKS[name]
     assert book.cells[0].source.startswith("# ") and "**The question:**" in book.cells[0].source

@@ -1,15 +1,17 @@
 """Stacked training does what training one network after the other does."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.metrics import log_loss, recall_score
 
 from ser_utils import training
-from ser_utils.backend import keras, prepare
-from ser_utils.models import get_model
+from ser_utils.backend import keras
+from ser_utils.guard import LeakError
+from ser_utils.models import MODELS
 from ser_utils.training import Fit
 
-prepare()
-MLP = get_model("original_mlp")
+MLP = MODELS["original_mlp"]
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +23,8 @@ def blobs():
     return (x * [1e4, 1, 1e-4, 1, 1] + [1e6, 0, 0, 5, 0]).astype(np.float32), y
 
 
-def fit(x, y, fits, batch_size=32):
-    return training.fit_all(MLP, x, y, fits, n_classes=3, batch_size=batch_size)
+def fit(x, y, fits, batch_size=0, model="original_mlp", n_jobs=1):
+    return training.fit_all(model, x, y, fits, n_classes=3, batch_size=batch_size, n_jobs=n_jobs)
 
 
 def test_learns_what_can_be_learned_at_any_scale(blobs):
@@ -78,7 +80,7 @@ def test_stops_early_by_validation_loss_and_keeps_the_best_epoch(blobs):
     x, y = blobs
     wrong = (y + 1) % 3
     hopeless = np.concatenate([y[:100], wrong[100:]])  # the better it learns, the worse it does on validation
-    done = fit(x, hopeless, [Fit(train=np.arange(100), validation=np.arange(100, 150), seed=0)])[0]
+    done = fit(x, hopeless, [Fit(train=np.arange(100), validation=np.arange(100, 150), seed=0, epochs=100, stop_early=True)])[0]
     assert done.epochs < 10
     assert len(done.history) == done.epochs + MLP.patience, "it waits as many epochs as it should and no longer"
     best = done.history.val_loss[: done.epochs].min()
@@ -110,16 +112,76 @@ def test_fits_of_unequal_length_are_all_done_in_order(blobs):
 
 
 def test_epochs_are_chosen_at_the_top_of_the_smoothed_mean_curve():
-    import pandas as pd
-
     def curve(peak):
         epochs = np.arange(1, 41)
         return training.Fitted(
-            1, np.empty(0), pd.DataFrame({"epoch": epochs, "val_accuracy": -np.abs(epochs - peak) / 40}), [], None
+            1, np.empty(0), pd.DataFrame({"epoch": epochs, "val_uar": -np.abs(epochs - peak) / 40}), [], None
         )
 
-    assert training.chosen_epochs([curve(20)]) == 20
-    assert training.chosen_epochs([curve(10), curve(30), curve(21)]) == 21
+    assert training.chosen_epochs([curve(20)])[0] == 20
+    assert training.chosen_epochs([curve(10), curve(30), curve(21)])[0] == 21
     spike = curve(20)
-    spike.history.loc[spike.history.epoch == 3, "val_accuracy"] = 0.3
-    assert training.chosen_epochs([spike]) == 20, "one lucky epoch must not decide"
+    spike.history.loc[spike.history.epoch == 3, "val_uar"] = 0.3
+    assert training.chosen_epochs([spike])[0] == 20, "one lucky epoch must not decide"
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_network_learns_the_same_for_one_process_or_two(blobs, model):
+    x, y = blobs
+    fits = [Fit(train=np.arange(100), test=np.arange(100, 150), seed=seed, epochs=30) for seed in (0, 1)]
+    one, two = fit(x, y, fits, model=model), fit(x, y, fits, model=model, n_jobs=2)
+    for alone, spread in zip(one, two, strict=True):
+        np.testing.assert_array_equal(alone.probabilities, spread.probabilities)
+        assert (alone.probabilities.argmax(axis=1) == y[100:]).mean() > 0.85
+
+
+def test_batch_normalisation_never_sees_other_rows(blobs):
+    """Padding of the last batch repeats training rows, so rows outside training change no statistics."""
+    x, y = blobs
+    spoiled = x.copy()
+    spoiled[70:] *= 1000
+    one = Fit(train=np.arange(5, 70), seed=0, epochs=3)
+    for done, other in zip(
+        fit(x, y, [one], model="mlp")[0].weights, fit(spoiled, y, [one], model="mlp")[0].weights, strict=True
+    ):
+        np.testing.assert_array_equal(done, other)
+
+
+def test_classes_weigh_the_same_where_the_network_says_so():
+    y = np.array([0] * 90 + [1] * 10)
+    weights = training._class_weights(y, np.arange(100))
+    assert weights[:90].sum() == pytest.approx(50) and weights[90:].sum() == pytest.approx(50)
+    assert training._class_weights(y, np.arange(90))[0] == pytest.approx(1), "a class that is not there takes no weight"
+
+
+def test_a_scaler_that_saw_other_rows_is_refused(blobs, monkeypatch):
+    x, y = blobs
+    of_training = training.StandardScaler.fit
+    monkeypatch.setattr(training.StandardScaler, "fit", lambda self, rows: of_training(self, x[-len(rows) :]))
+    with pytest.raises(LeakError, match="scaler has seen other rows than the 100 of training"):
+        fit(x, y, [Fit(train=np.arange(100), seed=0, epochs=1)])
+
+
+def test_fits_that_train_on_the_same_rows_are_trained_once_and_measured_each(blobs):
+    x, y = blobs
+    one = Fit(train=np.arange(90), validation=np.arange(90, 110), seed=0, epochs=4)
+    other = Fit(train=np.arange(90), validation=np.arange(110, 150), seed=0, epochs=4, test=np.arange(110, 120))
+    longer = Fit(train=np.arange(90), validation=np.arange(90, 110), seed=0, epochs=5)
+    assert training._shared([one, other, longer]) == [[0, 1], [2]]
+    together, alone = fit(x, y, [one, other]), [fit(x, y, [each])[0] for each in (one, other)]
+    for a, b in zip(together, alone, strict=True):
+        pd.testing.assert_frame_equal(a.history, b.history)
+        np.testing.assert_array_equal(a.validation, b.validation)
+        np.testing.assert_array_equal(a.probabilities, b.probabilities)
+    assert together[0].validation.shape == (4, 20, 3) and together[1].validation.shape == (4, 40, 3)
+
+
+def test_curves_of_validation_are_those_of_the_probabilities(blobs):
+    x, y = blobs
+    rows = np.arange(95, 150)
+    done = fit(x, y, [Fit(train=np.arange(95), validation=rows, seed=0, epochs=3)])[0]
+    for epoch, chances in enumerate(done.validation):
+        curve = done.history.iloc[epoch]
+        assert curve.val_accuracy == pytest.approx((chances.argmax(axis=1) == y[rows]).mean())
+        assert curve.val_uar == pytest.approx(recall_score(y[rows], chances.argmax(axis=1), average="macro"))
+        assert curve.val_loss == pytest.approx(log_loss(y[rows], chances), rel=1e-4)

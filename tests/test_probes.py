@@ -1,0 +1,68 @@
+"""What is asked of trained networks."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_experiment import MLP, ORIGINAL_MLP, load, quick, run, tables  # noqa: F401  (fixtures)
+
+from ser_utils import experiment, probes
+from ser_utils.calibration import fit_temperature
+from ser_utils.guard import LeakError
+
+
+def test_importance_falls_on_the_family_that_tells(tables):  # noqa: F811
+    features, utterances = tables
+    features = features.assign(z_1=np.random.default_rng(1).normal(size=len(features)))
+    data = load((features, utterances), speaker_norm="speaker")
+    drops = probes.importance(MLP, data, run(MLP, data, "speaker")).groupby("family")["drop"].mean()
+    assert drops["x"] > 0.15 and abs(drops["z"]) < 0.1
+    assert list(drops.index) == ["x", "y", "z"]
+
+
+def test_enrolment_ends_at_the_result_with_all_clips(tables):  # noqa: F811
+    raw, data = load(tables), load(tables, speaker_norm="speaker")
+    result = run(MLP, data, "speaker")
+    curve = probes.enrolment(MLP, raw, data, result, sizes=(1, 5))
+    assert list(curve.n_clips.unique()) == [1, 5, 12]
+    table = experiment.prediction_table(result.fitted, data, MLP, "speaker")
+    by_hand = table.groupby("speaker")[["emotion", "predicted"]].apply(lambda part: (part.emotion == part.predicted).mean())
+    last = curve[curve.n_clips == 12].set_index("speaker").uar
+    pd.testing.assert_series_equal(last, by_hand, check_names=False, check_dtype=False)
+    assert curve[curve.n_clips == 1].uar.mean() < last.mean()
+
+
+def test_enrolment_of_speakers_with_unequal_numbers_of_clips(tables):  # noqa: F811
+    features, utterances = tables
+    fewer = [table[table.file != "aanger1"].reset_index(drop=True) for table in (features, utterances)]
+    raw, data = load(fewer), load(fewer, speaker_norm="speaker")
+    curve = probes.enrolment(MLP, raw, data, run(MLP, data, "speaker"), sizes=(1, 11))
+    assert curve.groupby("n_clips").speaker.nunique().to_dict() == {1: 4, 12: 4}, "every point is of all speakers"
+
+
+def test_temperatures_are_fitted_on_training_speakers_alone(tables):  # noqa: F811
+    data = load(tables)
+    spoiled = replace(data, x=np.where((data.rows.speaker == "a").to_numpy()[:, None], -30 * data.x, data.x))
+    before, after = (probes.temperatures(one, run(ORIGINAL_MLP, one, "speaker")) for one in (data, spoiled))
+    assert before.temperature[0] == after.temperature[0] and before.temperature[1] != after.temperature[1]
+    assert (before.temperature > 0).all() and list(before.fold) == [1, 2, 3, 4]
+
+
+def test_temperatures_are_those_of_the_inner_folds_at_the_chosen_epoch(tables):  # noqa: F811
+    data = load(tables)
+    result = run(ORIGINAL_MLP, data, "speaker")
+    epoch = result.fitted[0, 2][0].epochs
+    chances = np.concatenate([done.validation[epoch - 1] for _, done in result.inner[2]])
+    truth = np.concatenate([data.y[fit.validation] for fit, _ in result.inner[2]])
+    assert len(truth) == 36, "three training speakers, each held out in turn"
+    assert probes.temperatures(data, result).temperature[1] == fit_temperature(chances, truth)
+
+
+def test_a_calibration_that_saw_the_test_speaker_is_caught(tables):  # noqa: F811
+    data = load(tables)
+    result = run(ORIGINAL_MLP, data, "speaker")
+    fit, done = result.inner[1][0]
+    result.inner[1][0] = (replace(fit, validation=result.fitted[0, 1][0].test), done)
+    with pytest.raises(LeakError, match="in calibration and in test"):
+        probes.temperatures(data, result)
