@@ -9,7 +9,7 @@ Stacks are spread over processes.
 import functools
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import joblib
 import numpy as np
@@ -153,6 +153,7 @@ def _fit_stack(
     """Train one stack side by side; one that is not full is filled up with copies of its last training."""
     entry, n_trainings = MODELS[model], len(trainings)
     trainings = trainings + [trainings[-1]] * (STACK - n_trainings)
+    x, y, trainings = _used(x, y, trainings)
     fits = [twins[0] for twins in trainings]
     stack = _compiled(model, x.shape[1], n_classes, batch_size, tuple(sorted(fits[0].settings.items())))
     scalers = [StandardScaler().fit(x[fit.train]) for fit in fits]
@@ -208,6 +209,18 @@ def _fit_stack(
                 one.history = curve.assign(**_validated(one.validation, y, fit.validation))
             done.append(one)
     return done
+
+
+def _used(x: np.ndarray, y: np.ndarray, trainings: list[list[Fit]]) -> tuple[np.ndarray, np.ndarray, list[list[Fit]]]:
+    """The rows that a stack needs, and its fits with the numbers that these rows have there."""
+    names = ("train", "test", "validation")
+    parts = [
+        {name: getattr(fit, name) for name in names if getattr(fit, name) is not None} for twins in trainings for fit in twins
+    ]
+    rows = np.unique(np.concatenate([index for part in parts for index in part.values()]))
+    fits = iter([{name: np.searchsorted(rows, index) for name, index in part.items()} for part in parts])
+    renumbered = [[replace(fit, **next(fits)) for fit in twins] for twins in trainings]
+    return x[rows], y[rows], renumbered
 
 
 def _losses(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:

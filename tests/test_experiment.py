@@ -154,6 +154,19 @@ def test_augmented_rows_train_where_asked(tables):
         assert set(data.rows.variant.iloc[fit.train]) == variants
 
 
+def test_several_protocols_at_once_give_what_each_gives_alone(tables):
+    data = load(tables)
+    by_protocol = {
+        name: folds.of_seeds(folds.make_folds(data.rows, protocol=name, seeds=[0], n_folds=3), name, [0])
+        for name in ("clip", "speaker")
+    }
+    together = experiment.run_all(MLP, data, by_protocol, batch_size=16)
+    assert list(together) == ["clip", "speaker"]
+    for name, result in together.items():
+        alone = run(MLP, data, name)
+        np.testing.assert_array_equal(result.fitted[0, 1][1].probabilities, alone.fitted[0, 1][1].probabilities)
+
+
 def test_as_published_stops_each_fold_by_its_validation_rows(tables):
     data = load(tables)
     result = run(ORIGINAL_MLP, data, "as_published")
