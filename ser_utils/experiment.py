@@ -251,7 +251,11 @@ def run_all(
             name: pool.submit(run, system, data, folds[name], protocol=name, batch_size=batch_size, n_jobs=n_jobs)
             for name in longest_first
         }
-        return {name: started[name].result() for name in folds}
+        try:
+            return {name: started[name].result() for name in folds}
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # an error, or a person who stops it, does not wait for the rest
+            raise
 
 
 def choose(

@@ -8,6 +8,7 @@ Stacks are spread over processes.
 
 import functools
 import random
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -23,6 +24,7 @@ from ser_utils.models import MODELS
 from ser_utils.progress import progress
 
 STACK = 6  # fits that train together, always as many, so that a network is compiled once; more gains little
+_TURN = threading.Lock()
 
 
 @dataclass
@@ -148,6 +150,14 @@ def chosen_epochs(inner: list[Fitted]) -> tuple[int, float]:
 
 
 def _fit_stack(
+    model: str, x: np.ndarray, y: np.ndarray, trainings: list[list[Fit]], n_classes: int, batch_size: int
+) -> list[Fitted]:
+    """Train one stack; threads of one process take turns, since they share the compiled networks."""
+    with _TURN:
+        return _train(model, x, y, trainings, n_classes, batch_size)
+
+
+def _train(
     model: str, x: np.ndarray, y: np.ndarray, trainings: list[list[Fit]], n_classes: int, batch_size: int
 ) -> list[Fitted]:
     """Train one stack side by side; one that is not full is filled up with copies of its last training."""
