@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from scipy.special import softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
@@ -93,11 +94,6 @@ def _fit(name: str, data: Data, fit: Fit) -> Fitted:
     elif hasattr(pipe, "predict_proba"):
         chances = pipe.predict_proba(data.x[fit.test])
     else:
-        chances = _softmax(pipe.decision_function(data.x[fit.test]))
+        decided = pipe.decision_function(data.x[fit.test])
+        chances = softmax(np.c_[-decided, decided] if decided.ndim == 1 else decided, axis=1)  # two classes have one value
     return Fitted(0, chances, pd.DataFrame(), [], pipe[0])
-
-
-def _softmax(values: np.ndarray) -> np.ndarray:
-    values = np.c_[-values, values] if values.ndim == 1 else values  # two classes have one decision value
-    exp = np.exp(values - values.max(axis=1, keepdims=True))
-    return exp / exp.sum(axis=1, keepdims=True)

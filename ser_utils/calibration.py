@@ -6,6 +6,7 @@ Probabilities have a row a clip and a column a class; a clip's confidence is the
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
 
 from ser_utils.errors import StudyError
 
@@ -63,7 +64,7 @@ def fit_temperature(probabilities: np.ndarray, truth_index: np.ndarray) -> float
     rows = np.arange(len(truth))
 
     def loss(log_t: float) -> float:
-        return -_log_softmax(logits / np.exp(log_t))[rows, truth].mean()
+        return -log_softmax(logits / np.exp(log_t), axis=1)[rows, truth].mean()
 
     return float(np.exp(minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded", options={"xatol": 1e-4}).x))
 
@@ -78,7 +79,7 @@ def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarr
     """
     if not (np.isfinite(temperature) and temperature > 0):
         raise StudyError(f"Found a temperature of {temperature}, expected a number above 0.")
-    return np.exp(_log_softmax(_logits(probabilities) / temperature))
+    return softmax(_logits(probabilities) / temperature, axis=1)
 
 
 def _logits(probabilities: np.ndarray) -> np.ndarray:
@@ -90,11 +91,6 @@ def _logits(probabilities: np.ndarray) -> np.ndarray:
     if wrong.any():
         raise StudyError(f"Row {np.flatnonzero(wrong)[0]} of the probabilities has values below 0 or a sum that is not 1.")
     return np.log(np.maximum(p, SMALLEST))
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
 def reliability_table(confidence: np.ndarray, correct: np.ndarray, *, n_bins: int = 10) -> pd.DataFrame:
@@ -173,9 +169,10 @@ def _checked(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, n
 def tempered(predictions: pd.DataFrame, temperature: pd.Series) -> np.ndarray:
     """Probabilities [shape=(n, n_classes)] of a table of predictions, each row at the temperature of its fold (the index)."""
     probabilities, _ = from_predictions(predictions)
-    return np.stack(
-        [apply_temperature(row[None], temperature[fold])[0] for row, fold in zip(probabilities, predictions.fold, strict=True)]
-    )
+    told = np.empty_like(probabilities)
+    for fold, index in predictions.groupby("fold").indices.items():
+        told[index] = apply_temperature(probabilities[index], temperature[fold])
+    return told
 
 
 def before_and_after(predictions: pd.DataFrame, temperature: pd.Series) -> dict[str, pd.DataFrame]:

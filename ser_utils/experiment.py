@@ -4,6 +4,7 @@ import functools
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,7 @@ PREDICTION_COLUMNS = [
 SPEAKER_NORMS = ("none", "speaker")
 SELECTION_SEEDS = 2  # seeds of the inner folds that choose settings: their mean decides, more change little
 Key = tuple[int, int]
+Name = TypeVar("Name")
 
 
 @dataclass(frozen=True)
@@ -219,20 +221,20 @@ def run(
             test=fit.test,
             seen={"early stopping": fit.validation} if fit.validation is not None else None,
         )
-    done = fit_all(
-        system.model,
-        data.x,
-        data.y,
-        list(fits.values()),
-        n_classes=len(data.classes),
-        batch_size=batch_size,
-        n_jobs=n_jobs,
-        desc=f"{protocol} {system.model} {system.speaker_norm}",
-    )
-    fitted = {key: (fit, one) for (key, fit), one in zip(fits.items(), done, strict=True)}
+    desc = f"{protocol} {system.model} {system.speaker_norm}"
+    fitted = _fit(system, data, fits, batch_size=batch_size, n_jobs=n_jobs, desc=desc)
     if protocol == "as_published":
         curves = pd.concat([one.history.assign(seed=seed, fold=fold) for (seed, fold), (_, one) in fitted.items()])
     return Result(fitted, selection, curves, inner)
+
+
+def _fit(
+    system: System, data: Data, fits: Mapping[Name, Fit], *, batch_size: int, n_jobs: int, desc: str
+) -> dict[Name, tuple[Fit, Fitted]]:
+    """Train a system's network for each fit, by name."""
+    how = {"n_classes": len(data.classes), "batch_size": batch_size, "n_jobs": n_jobs, "desc": desc}
+    done = fit_all(system.model, data.x, data.y, list(fits.values()), **how)
+    return {name: (fit, one) for (name, fit), one in zip(fits.items(), done, strict=True)}
 
 
 def run_all(
@@ -283,26 +285,12 @@ def choose(
         for number, settings in enumerate(entry.choices)
         for name, fit in inner_fits(outer, data.rows, entry.max_epochs).items()
     }
-    done = dict(
-        zip(
-            inner,
-            fit_all(
-                system.model,
-                data.x,
-                data.y,
-                list(inner.values()),
-                n_classes=len(data.classes),
-                batch_size=batch_size,
-                n_jobs=n_jobs,
-                desc=f"inner folds {system.model} {system.speaker_norm}",
-            ),
-            strict=True,
-        )
-    )
+    desc = f"inner folds {system.model} {system.speaker_norm}"
+    done = _fit(system, data, inner, batch_size=batch_size, n_jobs=n_jobs, desc=desc)
     rows, curves, kept = [], [], {}
     for fold in sorted({fold for _, fold in fits}):
         scored = [
-            chosen_epochs([one for key, one in done.items() if key[:2] == (fold, number)])
+            chosen_epochs([one for key, (_, one) in done.items() if key[:2] == (fold, number)])
             for number in range(len(entry.choices))
         ]
         best = int(np.argmax([score for _, score in scored]))
@@ -319,9 +307,11 @@ def choose(
             for number, (settings, (epochs, score)) in enumerate(zip(entry.choices, scored, strict=True))
         ]
         curves += [
-            one.history.assign(seed=key[2], fold=fold, held_out=key[3]) for key, one in done.items() if key[:2] == (fold, best)
+            one.history.assign(seed=key[2], fold=fold, held_out=key[3])
+            for key, (_, one) in done.items()
+            if key[:2] == (fold, best)
         ]
-        kept[fold] = [(inner[key], one) for key, one in done.items() if key[:2] == (fold, best)]
+        kept[fold] = [pair for key, pair in done.items() if key[:2] == (fold, best)]
         for key, fit in fits.items():
             if key[1] == fold:
                 fit.epochs, fit.settings = scored[best][0], entry.choices[best]
@@ -329,12 +319,7 @@ def choose(
 
 
 def _said(settings: Mapping) -> str:
-    return (
-        ", ".join(
-            f"{key} {'-'.join(map(str, value)) if isinstance(value, tuple) else value}" for key, value in settings.items()
-        )
-        or "as built"
-    )
+    return ", ".join(f"{key} {value}" for key, value in settings.items()) or "as built"
 
 
 def inner_fits(fit: Fit, rows: pd.DataFrame, epochs: int) -> dict[str, Fit]:
@@ -422,7 +407,5 @@ def final_model(system: System, data: Data, *, epochs: int, settings: Mapping, b
     original = (data.rows.variant == ORIGINAL).to_numpy()
     train = np.arange(len(data.rows)) if get_model(system.model).augmented else np.flatnonzero(original)
     fit = Fit(train=train, seed=seed, epochs=epochs, settings=settings)
-    done = fit_all(system.model, data.x, data.y, [fit], n_classes=len(data.classes), batch_size=batch_size, desc="final model")[
-        0
-    ]
+    _, done = _fit(system, data, {"all": fit}, batch_size=batch_size, n_jobs=1, desc="final model")["all"]
     return network_of(system, data, fit, done)

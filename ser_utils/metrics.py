@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy.stats import norm, t
-from sklearn.metrics import accuracy_score, classification_report, confusion_matrix, f1_score, recall_score
+from sklearn.metrics import classification_report, confusion_matrix
 
 from ser_utils.folds import SEPARATED
 
@@ -16,16 +16,6 @@ SETUP = ["protocol", "model", "features", "speaker_norm"]
 """What identifies one system; a row of predictions belongs to one system and one seed."""
 METRICS = ("uar", "accuracy", "macro_f1")
 """Unweighted average recall (the headline: Schuller et al., INTERSPEECH 2009 challenge), accuracy, macro F1."""
-
-
-def scores(truth: pd.Series, predicted: pd.Series) -> dict[str, float]:
-    """UAR, accuracy and macro F1 of one set of predictions, each from 0 to 1, over the classes in `truth`."""
-    classes = sorted(truth.unique())
-    return {
-        "uar": float(recall_score(truth, predicted, labels=classes, average="macro", zero_division=0)),
-        "accuracy": float(accuracy_score(truth, predicted)),
-        "macro_f1": float(f1_score(truth, predicted, labels=classes, average="macro", zero_division=0)),
-    }
 
 
 def uar(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:

@@ -3,14 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import special
 
 from ser_utils import calibration
 from ser_utils.errors import StudyError
 
 
 def softmax(logits):
-    p = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return p / p.sum(axis=1, keepdims=True)
+    return special.softmax(logits, axis=1)
 
 
 @pytest.fixture(scope="module")
@@ -162,3 +162,36 @@ def test_wrong_confidences_are_named(function):
             function(np.array(confidence), np.array(correct))
     with pytest.raises(StudyError, match="above 0 and at most 1"):
         calibration.coverage_table(np.array([0.5]), np.array([1]), (0, 0.5))
+
+
+# Tables of predictions
+
+
+@pytest.fixture
+def folds(simulation):
+    """Predictions of two folds, the first of a network that is twice as sure as it may be; and their temperatures."""
+    logits, truth = (part[:4000] for part in simulation)
+    fold = np.arange(4000) % 2 + 1
+    names = list("abcdefg")
+    p = softmax(logits * np.where(fold == 1, 2, 1)[:, None])
+    table = pd.DataFrame(p, columns=[f"p_{name}" for name in names], index=range(9, 4009))
+    return table.assign(fold=fold, emotion=np.take(names, truth)), pd.Series({1: 2.0, 2: 1.0}), softmax(logits)
+
+
+def test_each_row_gets_the_temperature_of_its_fold(folds):
+    table, temperature, calibrated = folds
+    np.testing.assert_allclose(calibration.tempered(table, temperature), calibrated, atol=0.01)  # zeros are made small
+
+
+def test_temperature_brings_confidence_in_line_before_and_after(folds):
+    found = calibration.before_and_after(*folds[:2])
+    ece = found["table"].groupby("temperature").ece.first()
+    assert ece["fitted"] < 0.03 < 0.06 < ece["none"]
+    assert ece["none"] == calibration.ece_of(found["before"]) and ece["fitted"] == calibration.ece_of(found["after"])
+
+
+def test_coverage_goes_by_the_tempered_confidence(folds):
+    table, temperature, calibrated = folds
+    truth = table.emotion.map({name: i for i, name in enumerate("abcdefg")}).to_numpy()
+    by_hand = calibration.coverage_table(*confidence_and_correct(calibrated, truth))
+    pd.testing.assert_frame_equal(calibration.coverage_of(table, temperature), by_hand, atol=1e-6)
