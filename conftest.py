@@ -1,4 +1,4 @@
-"""All tests, nbval's too, leave the user's results alone and draw no progress bars: set before the study is imported."""
+"""All tests, nbval's too, leave the user's results and cache alone and draw no bars: set before the study is imported."""
 
 import atexit
 import os
@@ -7,6 +7,6 @@ import tempfile
 
 _results = tempfile.mkdtemp(prefix="ser-tests-")
 atexit.register(shutil.rmtree, _results, ignore_errors=True)
-for _name in ("OUT", "REPORTS"):
+for _name in ("OUT", "REPORTS", "CACHE"):
     os.environ[f"SER_{_name}"] = os.path.join(_results, _name.lower())
 os.environ["SER_PROGRESS"] = "off"

@@ -25,10 +25,23 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="set a notebook parameter; the value is JSON, such as N_SEEDS=2 or DROP_EMOTIONS='[\"joy\"]'",
     )
-    run.add_argument("--from", dest="start", default="", metavar="NN", help="start from this notebook, such as 03")
-    run.add_argument("--fresh", action="store_true", help="remove what earlier runs left before starting")
+    run.add_argument(
+        "--from", dest="start", default="", metavar="NN", help="run from this notebook on, such as 03, unchanged or not"
+    )
+    run.add_argument("--fresh", action="store_true", help="remove what earlier runs left, and compute everything again")
     fetch = commands.add_parser("fetch", help="download a corpus into data/")
     fetch.add_argument("corpus", help="emovo")
+    verify = commands.add_parser(
+        "verify",
+        help="say which results differ from their run's manifest, or from another folder",
+        description="Compares the files of out/CORPUS with its manifest, or with another folder, stage by stage, and computes "
+        "nothing again. Exit status 1 when a file differs or is missing.",
+    )
+    verify.add_argument("corpus", nargs="?", help="demo or emovo (default: emovo where it or its manifest is there, else demo)")
+    verify.add_argument("--variant", default="", metavar="NAME", help="the run's VARIANT")
+    verify.add_argument("--against", metavar="DIR", help="another folder of results; says by how much they differ, too")
+    cache = commands.add_parser("cache", help="say how much is kept of what was computed before")
+    cache.add_argument("--clear", action="store_true", help="remove it")
     commands.add_parser("parameters", help="list the notebooks' parameters")
     commands.add_parser("notebooks", help="execute the committed notebooks on the demo corpus and save them so")
     return top
@@ -43,6 +56,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             fetch(given.corpus)
             return 0
+        if given.command == "verify":
+            from ser_utils import manifest
+
+            return manifest.command(given.corpus, variant=given.variant, against=given.against)
+        if given.command == "cache":
+            from ser_utils import cache
+
+            return cache.command(clear_it=given.clear)
         from ser_utils import study
 
         if given.command == "run":

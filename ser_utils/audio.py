@@ -5,11 +5,14 @@ import hashlib
 import html
 import io
 from pathlib import Path
+from typing import BinaryIO
 
 import librosa
 import numpy as np
 import soundfile as sf
 from IPython.display import HTML
+
+from ser_utils.f0 import HOP_S, SR, track_f0
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 MIN_DURATION_S = 0.1  # under this, not even the longest analysis window (2048 samples at 22 kHz) holds real signal
@@ -20,12 +23,12 @@ class AudioError(Exception):
     """A recording that cannot be used: its text is the reason, as it stands in ``skipped.csv``."""
 
 
-def read_audio(path: Path, *, sr: int | None = None, mono: bool = True) -> tuple[np.ndarray, int]:
+def read_audio(path: Path | BinaryIO, *, sr: int | None = None, mono: bool = True) -> tuple[np.ndarray, int]:
     """Read a recording.
 
     Parameters
     ----------
-    path : Path
+    path : Path or file
         WAV, FLAC, OGG or MP3, whatever soundfile reads.
     sr : int or None
         Sample rate to resample to, in Hz (soxr, high quality); None keeps the recording's own.
@@ -48,9 +51,13 @@ def read_audio(path: Path, *, sr: int | None = None, mono: bool = True) -> tuple
         frames, native_sr = sf.read(path, dtype="float32", always_2d=True)
     except (sf.SoundFileError, OSError) as error:
         raise AudioError(f"not readable as audio ({error.__class__.__name__})") from error
-    mix = frames.mean(axis=1)
-    check_signal(mix, native_sr)
-    y = mix if mono else np.ascontiguousarray(frames.T)
+    check_signal(frames.mean(axis=1), native_sr)
+    return heard_as(frames.T, native_sr, sr=sr, mono=mono)
+
+
+def heard_as(y: np.ndarray, native_sr: int, *, sr: int | None, mono: bool) -> tuple[np.ndarray, int]:
+    """A recording [shape=(n_channels, n)] and its sample rate, as `read_audio` gives them for other settings."""
+    y = y.mean(axis=0) if mono else np.ascontiguousarray(y)
     if sr is not None and sr != native_sr:
         y = librosa.resample(y, orig_sr=native_sr, target_sr=sr)
     return y, sr or native_sr
@@ -97,13 +104,9 @@ def describe(path: Path) -> dict:
 
 
 def f0_contour(y: np.ndarray, *, sr: int) -> tuple[np.ndarray, np.ndarray]:
-    """Time in s and F0 in Hz, NaN where unvoiced (both shape=(n_frames,)), by pYIN (Mauch and Dixon, ICASSP 2014).
-
-    The range of 65 to 600 Hz holds the voices of adults, excited ones too. The signal is analysed at 16 kHz.
-    """
-    y16 = librosa.resample(y, orig_sr=sr, target_sr=16_000)
-    f0, _, _ = librosa.pyin(y16, fmin=65, fmax=600, sr=16_000, frame_length=1024, hop_length=256)
-    return librosa.times_like(f0, sr=16_000, hop_length=256), f0
+    """Time in s and F0 in Hz, NaN where unvoiced (both shape=(n_frames,)), by pYIN (see `ser_utils.f0`)."""
+    f0_hz, _ = track_f0(librosa.resample(y, orig_sr=sr, target_sr=SR)[None])
+    return np.arange(len(f0_hz)) * HOP_S, f0_hz
 
 
 def measures(y: np.ndarray, sr: int) -> dict[str, float]:
@@ -149,7 +152,7 @@ def players(clips: dict[str, tuple[np.ndarray, int]], *, allowed: bool) -> HTML:
 
 
 def warm_up() -> None:
-    """Let librosa compile (the first time on a machine: about 20 s) or load its kernels before workers need them.
+    """Let kernels be compiled (the first time on a machine: about 20 s) or loaded before workers need them.
 
     Two processes that compile at once can leave a cache that crashes every later process (numba issue 10128), so one
     process does it, and does it first.

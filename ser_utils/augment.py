@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import librosa
 import numpy as np
 
+from ser_utils import short_time
 from ser_utils.errors import StudyError
 
 ORIGINAL = "original"
@@ -21,23 +22,40 @@ def noise(y: np.ndarray, sr: int, rng: np.random.Generator, strengths: Mapping) 
 
     Each channel has noise of its own, at one level, as microphones in one room have.
     """
-    amplitude = strengths["noise_amplitude"] * rng.uniform() * y.max()
-    return y + (amplitude * rng.standard_normal(y.shape)).astype(np.float32)
+    amplitude = np.float32(strengths["noise_amplitude"] * rng.uniform() * y.max())
+    return y + amplitude * rng.standard_normal(y.shape, dtype=np.float32)
 
 
 def stretch(y: np.ndarray, sr: int, rng: np.random.Generator, strengths: Mapping) -> np.ndarray:
     """Another tempo at the same pitch: `stretch_rate` 0.8 makes a clip 1 / 0.8 times as long (phase vocoder)."""
-    return librosa.effects.time_stretch(y, rate=strengths["stretch_rate"])
+    return _vocoded(y, sr, rate=strengths["stretch_rate"])
 
 
 def pitch(y: np.ndarray, sr: int, rng: np.random.Generator, strengths: Mapping) -> np.ndarray:
     """Another pitch at the same tempo, `pitch_steps` semitones up; formants move with it."""
-    return librosa.effects.pitch_shift(y, sr=sr, n_steps=strengths["pitch_steps"])
+    return _vocoded(y, sr, steps=strengths["pitch_steps"])
 
 
 def stretch_pitch(y: np.ndarray, sr: int, rng: np.random.Generator, strengths: Mapping) -> np.ndarray:
-    """`stretch`, then `pitch`: the original study's combination."""
-    return pitch(stretch(y, sr, rng, strengths), sr, rng, strengths)
+    """`stretch` and `pitch` at once, the original study's combination."""
+    return _vocoded(y, sr, rate=strengths["stretch_rate"], steps=strengths["pitch_steps"])
+
+
+def _vocoded(y: np.ndarray, sr: int, *, rate: float = 1.0, steps: float = 0.0) -> np.ndarray:
+    """`librosa.effects.time_stretch`, then `librosa.effects.pitch_shift`, through one phase vocoder.
+
+    A pitch shift is a change of tempo and a resampling that takes the tempo back. Two changes of tempo in a row are one by
+    their product; one vocoder instead of two takes half the time and smears half as much.
+    """
+    faster = rate * 2 ** (-steps / 12)
+    n, n_out = round(y.shape[-1] / faster), round(y.shape[-1] / rate)
+    channels = [
+        short_time.signal(short_time.phase_vocoder(short_time.spectra(one), rate=faster), n=n) for one in np.atleast_2d(y)
+    ]
+    out = np.stack(channels).reshape(*y.shape[:-1], n)
+    if steps:
+        out = librosa.resample(out, orig_sr=sr * 2 ** (steps / 12), target_sr=sr)
+    return librosa.util.fix_length(out, size=n_out)
 
 
 def shift(y: np.ndarray, sr: int, rng: np.random.Generator, strengths: Mapping) -> np.ndarray:
@@ -52,9 +70,19 @@ AUGMENTATIONS: dict[str, Callable] = {
     "stretch_pitch": stretch_pitch,
     "shift": shift,
 }
+USES = {
+    "noise": ("noise_amplitude", "clip"),
+    "stretch": ("stretch_rate",),
+    "pitch": ("pitch_steps",),
+    "stretch_pitch": ("stretch_rate", "pitch_steps"),
+    "shift": ("shift_max_s", "clip"),
+}
+"""What each depends on besides the recording: strengths, and ``clip`` where it is random. One not listed depends on all."""
 
 
-def augment(y: np.ndarray, *, sr: int, variant: str, strengths: Mapping, clip: str, seed: int) -> np.ndarray:
+def augment(
+    y: np.ndarray, *, sr: int, variant: str, strengths: Mapping, clip: str, seed: int, change: Callable | None = None
+) -> np.ndarray:
     """One variant of a recording.
 
     Parameters
@@ -72,6 +100,8 @@ def augment(y: np.ndarray, *, sr: int, variant: str, strengths: Mapping, clip: s
         on which clips were done before it, or where.
     seed : int
         Seed of the study.
+    change : callable, optional
+        The augmentation itself, where it is not registered in this process.
 
     Returns
     -------
@@ -84,10 +114,21 @@ def augment(y: np.ndarray, *, sr: int, variant: str, strengths: Mapping, clip: s
     """
     if variant == ORIGINAL:
         return y
-    check_variants([variant])
+    if change is None:
+        check_variants([variant])
+        change = AUGMENTATIONS[variant]
     digest = hashlib.sha256(f"{seed}/{clip}/{variant}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
-    return AUGMENTATIONS[variant](y, sr, rng, strengths).astype(np.float32, copy=False)
+    return change(y, sr, rng, strengths).astype(np.float32, copy=False)
+
+
+def depends_on(variant: str, *, strengths: Mapping, clip: str, seed: int) -> dict:
+    """What `augment` makes a variant from besides the recording: settings that change nothing are left out."""
+    if variant == ORIGINAL:
+        return {}
+    uses = USES.get(variant, (*strengths, "clip"))
+    random = {"clip": clip, "seed": seed} if "clip" in uses else {}
+    return {name: value for name, value in strengths.items() if name in uses} | random
 
 
 def check_variants(variants: list[str]) -> None:

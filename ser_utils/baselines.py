@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from scipy.special import softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.dummy import DummyClassifier
@@ -15,9 +14,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from ser_utils import cache, code
 from ser_utils.errors import StudyError
 from ser_utils.experiment import Data, Key, System, fits_of, prediction_table
 from ser_utils.guard import check_fit, check_scaler
+from ser_utils.parallel import each
 from ser_utils.progress import progress
 from ser_utils.training import Fit, Fitted
 
@@ -59,41 +60,71 @@ def run_baseline(
     features: str,
     speaker_norm: str,
     n_jobs: int = 1,
+    scheduler: str = "",
 ) -> pd.DataFrame:
     """Predictions of one baseline under one protocol, as `ser_utils.experiment.prediction_table` gives them.
 
     A classifier without randomness runs for the first seed alone. Probabilities are those of the classifier, or a
-    softmax of its decision values where it has none.
+    softmax of its decision values where it has none. What was fitted before is taken from the cache (`ser_utils.cache`).
     """
     seeds = list(folds) if BASELINES[name].random else list(folds)[:1]
     fits = fits_of({seed: folds[seed] for seed in seeds}, data, augmented=False)
     for fit in fits.values():
         check_fit(data.rows, protocol=protocol, train=fit.train, test=fit.test)
-    jobs = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(_fit)(name, data, fit) for fit in fits.values())
-    done = progress(jobs, total=len(fits), desc=f"{protocol} {name} {speaker_norm}", unit="fit")
-    fitted: dict[Key, tuple[Fit, Fitted]] = {key: (fit, one) for (key, fit), one in zip(fits.items(), done, strict=True)}
+        if BASELINES[name].grid:
+            _check_inner(data, fit)
+    chances: dict[Key, np.ndarray] = {}
+    tasks = {}
+    for key, fit in fits.items():
+        # randomness of its own in each fold
+        seed = int(np.random.SeedSequence([fit.seed, int(fit.test[0])]).generate_state(1)[0]) if BASELINES[name].random else 0
+        speakers = data.rows.speaker.to_numpy()[fit.train].astype(str)
+        arrays = {"x": data.x[fit.train], "y": data.y[fit.train], "test": data.x[fit.test]}
+        entry = cache.key(
+            code=code.version(__name__), name=name, seed=seed, speakers=speakers.tolist(), n=len(data.classes), **arrays
+        )
+        if (kept := cache.load("fits", entry)) is not None:
+            chances[key] = kept["probabilities"]
+        else:
+            tasks[key] = (entry, (name, *arrays.values(), speakers, len(data.classes), seed))
+    jobs = each(_fit, (task for _, task in tasks.values()), n_jobs=n_jobs, scheduler=scheduler)
+    desc = f"{protocol} {name} {speaker_norm}"
+    jobs = progress(jobs, total=len(fits), done=len(chances), desc=desc, unit="fit")
+    for (key, (entry, _)), found in zip(tasks.items(), jobs, strict=True):
+        cache.save("fits", entry, {"probabilities": found})
+        chances[key] = found
+    fitted = {key: (fit, Fitted(0, chances[key], pd.DataFrame(), [], None)) for key, fit in fits.items()}
     return prediction_table(fitted, data, System(name, features, speaker_norm), protocol)
 
 
-def _fit(name: str, data: Data, fit: Fit) -> Fitted:
-    """Fit one classifier, its settings chosen by inner leave-one-speaker-out among the training speakers."""
-    drawn = int(np.random.SeedSequence([fit.seed, int(fit.test[0])]).generate_state(1)[0])  # of its own in each fold
-    entry, pipe = BASELINES[name], make_pipeline(StandardScaler(), BASELINES[name].make(drawn))
-    x, y, rows = data.x[fit.train], data.y[fit.train], data.rows.iloc[fit.train]
+def _check_inner(data: Data, fit: Fit) -> None:
+    """The leak guard over the inner folds in which a setting is chosen."""
+    rows = data.rows.iloc[fit.train]
+    for train, held_out in LeaveOneGroupOut().split(rows, groups=rows.speaker):
+        check_fit(rows, protocol="speaker", train=train, test=held_out)
+
+
+def _fit(
+    name: str, x: np.ndarray, y: np.ndarray, test: np.ndarray, speakers: np.ndarray, n_classes: int, seed: int
+) -> np.ndarray:
+    """Fit one classifier, its settings chosen by inner leave-one-speaker-out among the training speakers.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_test, n_classes)]
+        Probabilities of the test rows.
+    """
+    entry, pipe = BASELINES[name], make_pipeline(StandardScaler(), BASELINES[name].make(seed))
     if entry.grid:
-        inner = list(LeaveOneGroupOut().split(x, y, rows.speaker))
-        for train, held_out in inner:
-            check_fit(rows, protocol="speaker", train=train, test=held_out)
+        inner = list(LeaveOneGroupOut().split(x, y, speakers))
         grid = {f"{pipe.steps[-1][0]}__{key}": values for key, values in entry.grid.items()}
         pipe = GridSearchCV(pipe, grid, scoring="balanced_accuracy", cv=inner).fit(x, y).best_estimator_
     else:
         pipe.fit(x, y)
     check_scaler(pipe[0], x)
     if entry.random:  # its probabilities are all alike: what it says is drawn
-        chances = np.eye(len(data.classes))[pipe.predict(data.x[fit.test])]
-    elif hasattr(pipe, "predict_proba"):
-        chances = pipe.predict_proba(data.x[fit.test])
-    else:
-        decided = pipe.decision_function(data.x[fit.test])
-        chances = softmax(np.c_[-decided, decided] if decided.ndim == 1 else decided, axis=1)  # two classes have one value
-    return Fitted(0, chances, pd.DataFrame(), [], pipe[0])
+        return np.eye(n_classes)[pipe.predict(test)]
+    if hasattr(pipe, "predict_proba"):
+        return pipe.predict_proba(test)
+    decided = pipe.decision_function(test)
+    return softmax(np.c_[-decided, decided] if decided.ndim == 1 else decided, axis=1)  # two classes have one value

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 
 import librosa
 import numpy as np
+import scipy.fft
 
-from ser_utils.f0 import F0_MAX_HZ, F0_MIN_HZ, N_FFT_F0, SR, WIN_F0, track_f0
+from ser_utils.f0 import F0_MAX_HZ, F0_MIN_HZ, SR, WIN_F0, track_f0
 from ser_utils.spectra import HZ, LOWEST_HZ, N_FFT, decibels, power_spectra, spectral_tracks
 
 ACTIVE_DB = 25.0
 """A frame is active when it is within this of the clip's loud frames (95th percentile)."""
-VOICING_DB = 30.0
-"""Frames quieter than this under the loud ones cannot be voiced."""
+N_FFT_LONG = 2048
+"""Length in samples of the spectra that tell harmonics apart, of frames of `WIN_F0`."""
 FLOOR_DB = -40.0
 """Levels further below the active one are cut here, and digital silence becomes like a silent room."""
 
@@ -50,14 +51,14 @@ def prepare(y: np.ndarray, sr: int) -> np.ndarray:
     Returns
     -------
     np.ndarray [shape=(n_channels, m), dtype=float32]
-        At `SR`, without offset, its highest peak 1 unless it is silence, at least `N_FFT_F0` samples long.
+        At `SR`, without offset, its highest peak 1 unless it is silence, at least `N_FFT_LONG` samples long.
     """
     y = np.nan_to_num(np.atleast_2d(np.asarray(y, dtype=np.float32)), posinf=0, neginf=0)
     if y.shape[1]:
         y = y - y.mean(axis=1, keepdims=True)  # before resampling, whose filter rings where an offset begins
         y = librosa.resample(y, orig_sr=sr, target_sr=SR)
     y = y / max(np.abs(y).max(initial=0.0), 1e-6)
-    return np.pad(y, ((0, 0), (0, max(0, N_FFT_F0 - y.shape[1]))))
+    return np.pad(y, ((0, 0), (0, max(0, N_FFT_LONG - y.shape[1]))))
 
 
 def contours(y: np.ndarray) -> Contours:
@@ -66,10 +67,10 @@ def contours(y: np.ndarray) -> Contours:
     Silence before the first and after the last active frame is cut off: how tightly a clip was cut is not speech.
     """
     S = power_spectra(y, n_fft=N_FFT, win_length=N_FFT) / N_FFT
-    long = power_spectra(y, n_fft=N_FFT_F0, win_length=WIN_F0)
+    long = power_spectra(y, n_fft=N_FFT_LONG, win_length=WIN_F0)
     energy = decibels(S[HZ >= LOWEST_HZ].sum(axis=0))
     loud = np.percentile(energy, 95)
-    f0_hz, strength = track_f0(long, quiet=energy < loud - VOICING_DB)
+    f0_hz, strength = track_f0(y)
     active = energy > loud - ACTIVE_DB
     first, last = np.flatnonzero(active)[[0, -1]]
     span = slice(first, last + 1)
@@ -93,10 +94,10 @@ def voice_tracks(S: np.ndarray, *, f0_hz: np.ndarray, strength: np.ndarray) -> d
 
     Parameters
     ----------
-    S : np.ndarray [shape=(1 + N_FFT_F0 // 2, n_frames)]
-        Power spectra, as `ser_utils.f0.track_f0` takes them.
+    S : np.ndarray [shape=(1 + N_FFT_LONG // 2, n_frames)]
+        Power spectra of frames of `WIN_F0`.
     f0_hz, strength : np.ndarray [shape=(n_frames,)]
-        What it returns.
+        From `ser_utils.f0.track_f0`.
 
     Returns
     -------
@@ -104,7 +105,7 @@ def voice_tracks(S: np.ndarray, *, f0_hz: np.ndarray, strength: np.ndarray) -> d
         In dB; the strength is a number from 0 to 1. Where unvoiced it is 0, and the harmonics are those of 150 Hz.
     """
     L = decibels(S.T, 1e-7)
-    bin_hz = SR / N_FFT_F0
+    bin_hz = SR / N_FFT_LONG
     f0_hz = np.where(np.isnan(f0_hz), 150.0, f0_hz)
     harmonic = {}
     for i in (1, 2, 4):
@@ -125,7 +126,7 @@ def cepstral_peak_prominence(L: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    L : np.ndarray [shape=(n_frames, 1 + N_FFT_F0 // 2)]
+    L : np.ndarray [shape=(n_frames, 1 + N_FFT_LONG // 2)]
         Spectra in dB.
 
     Returns
@@ -133,7 +134,7 @@ def cepstral_peak_prominence(L: np.ndarray) -> np.ndarray:
     np.ndarray [shape=(n_frames,)]
     """
     lags = np.arange(30, 540)  # samples; shorter ones are the vocal tract, longer ones hold no period of a voice
-    cepstrum = decibels(np.fft.irfft(L, axis=1)[:, : lags[-1] + 1] ** 2, 1e-9)
+    cepstrum = decibels(scipy.fft.irfft(L, axis=1)[:, : lags[-1] + 1] ** 2, 1e-9)
     x = lags - lags.mean()
     slope, height = cepstrum[:, lags] @ x / (x @ x), cepstrum[:, lags].mean(axis=1)
     shortest, longest = int(SR / F0_MAX_HZ), int(SR / F0_MIN_HZ)

@@ -76,12 +76,12 @@ class Data:
     """Features [shape=(n_rows, n_features)], normalised by speaker where the system is."""
     names: list[str]
 
-    @property
+    @functools.cached_property
     def classes(self) -> list[str]:
         """Emotions in their order; a class number is a place in it."""
         return class_order(self.rows.emotion)
 
-    @property
+    @functools.cached_property
     def y(self) -> np.ndarray:
         """Class number of each row."""
         return self.rows.emotion.map({name: i for i, name in enumerate(self.classes)}).to_numpy()
@@ -172,6 +172,7 @@ def run(
     batch_size: int = 0,
     augmented: bool | None = None,
     n_jobs: int = 1,
+    scheduler: str = "",
 ) -> Result:
     """Train and predict one system under one protocol, after the leak guard has passed every fit.
 
@@ -194,6 +195,8 @@ def run(
         Whether augmented variants train too; the default is the network's. Under ``as_published`` they always do.
     n_jobs : int
         Processes; the result does not depend on it.
+    scheduler : str
+        Of a cluster; see `ser_utils.parallel`.
 
     Raises
     ------
@@ -208,10 +211,16 @@ def run(
     fits = fits_of(folds, data, augmented=more)
     selection, curves, inner = pd.DataFrame(), pd.DataFrame(), {}
     if protocol == "speaker":
-        selection, curves, inner = choose(system, data, fits, entry, batch_size=batch_size, n_jobs=n_jobs)
+        how = {"batch_size": batch_size, "n_jobs": n_jobs, "scheduler": scheduler}
+        selection, curves, inner = choose(system, data, fits, entry, **how)
     else:
         early = protocol == "as_published"
-        how = {"epochs": entry.max_epochs if early else entry.epochs, "stop_early": early, "settings": entry.choices[0]}
+        how = {
+            "epochs": entry.max_epochs if early else entry.epochs,
+            "stop_early": early,
+            "settings": entry.choices[0],
+            "keep_weights": False,
+        }
         fits = {key: replace(fit, **how) for key, fit in fits.items()}
     for fit in fits.values():
         check_fit(
@@ -222,23 +231,29 @@ def run(
             seen={"early stopping": fit.validation} if fit.validation is not None else None,
         )
     desc = f"{protocol} {system.model} {system.speaker_norm}"
-    fitted = _fit(system, data, fits, batch_size=batch_size, n_jobs=n_jobs, desc=desc)
+    fitted = _fit(system, data, fits, batch_size=batch_size, n_jobs=n_jobs, scheduler=scheduler, desc=desc)
     if protocol == "as_published":
         curves = pd.concat([one.history.assign(seed=seed, fold=fold) for (seed, fold), (_, one) in fitted.items()])
     return Result(fitted, selection, curves, inner)
 
 
 def _fit(
-    system: System, data: Data, fits: Mapping[Name, Fit], *, batch_size: int, n_jobs: int, desc: str
+    system: System, data: Data, fits: Mapping[Name, Fit], *, batch_size: int, desc: str, n_jobs: int = 1, scheduler: str = ""
 ) -> dict[Name, tuple[Fit, Fitted]]:
     """Train a system's network for each fit, by name."""
-    how = {"n_classes": len(data.classes), "batch_size": batch_size, "n_jobs": n_jobs, "desc": desc}
+    how = {"n_classes": len(data.classes), "batch_size": batch_size, "n_jobs": n_jobs, "scheduler": scheduler, "desc": desc}
     done = fit_all(system.model, data.x, data.y, list(fits.values()), **how)
     return {name: (fit, one) for (name, fit), one in zip(fits.items(), done, strict=True)}
 
 
 def run_all(
-    system: System, data: Data, folds: Mapping[str, Mapping[int, pd.DataFrame]], *, batch_size: int = 0, n_jobs: int = 1
+    system: System,
+    data: Data,
+    folds: Mapping[str, Mapping[int, pd.DataFrame]],
+    *,
+    batch_size: int = 0,
+    n_jobs: int = 1,
+    scheduler: str = "",
 ) -> dict[str, Result]:
     """`run` under several protocols, two at a time, so that no process waits for the last fit of another's protocol.
 
@@ -249,10 +264,8 @@ def run_all(
     """
     longest_first = sorted(folds, key=lambda name: (name == "speaker", len(folds[name][min(folds[name])])), reverse=True)
     with ThreadPoolExecutor(2) as pool:
-        started = {
-            name: pool.submit(run, system, data, folds[name], protocol=name, batch_size=batch_size, n_jobs=n_jobs)
-            for name in longest_first
-        }
+        how = {"batch_size": batch_size, "n_jobs": n_jobs, "scheduler": scheduler}
+        started = {name: pool.submit(run, system, data, folds[name], protocol=name, **how) for name in longest_first}
         try:
             return {name: started[name].result() for name in folds}
         except BaseException:
@@ -261,7 +274,7 @@ def run_all(
 
 
 def choose(
-    system: System, data: Data, fits: dict[Key, Fit], entry: Model, *, batch_size: int, n_jobs: int
+    system: System, data: Data, fits: dict[Key, Fit], entry: Model, *, batch_size: int, n_jobs: int, scheduler: str
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[int, list[tuple[Fit, Fitted]]]]:
     """Choose settings and epochs for each fold by inner leave-one-speaker-out, and write them into `fits`.
 
@@ -286,7 +299,7 @@ def choose(
         for name, fit in inner_fits(outer, data.rows, entry.max_epochs).items()
     }
     desc = f"inner folds {system.model} {system.speaker_norm}"
-    done = _fit(system, data, inner, batch_size=batch_size, n_jobs=n_jobs, desc=desc)
+    done = _fit(system, data, inner, batch_size=batch_size, n_jobs=n_jobs, scheduler=scheduler, desc=desc)
     rows, curves, kept = [], [], {}
     for fold in sorted({fold for _, fold in fits}):
         scored = [
@@ -330,7 +343,11 @@ def inner_fits(fit: Fit, rows: pd.DataFrame, epochs: int) -> dict[str, Fit]:
     speakers, original = rows.speaker.to_numpy()[fit.train], (rows.variant == ORIGINAL).to_numpy()[fit.train]
     inner = {
         str(name): Fit(
-            train=fit.train[speakers != name], validation=fit.train[(speakers == name) & original], seed=fit.seed, epochs=epochs
+            train=fit.train[speakers != name],
+            validation=fit.train[(speakers == name) & original],
+            seed=fit.seed,
+            epochs=epochs,
+            keep_weights=False,
         )
         for name in np.unique(speakers)
     }
@@ -407,5 +424,5 @@ def final_model(system: System, data: Data, *, epochs: int, settings: Mapping, b
     original = (data.rows.variant == ORIGINAL).to_numpy()
     train = np.arange(len(data.rows)) if get_model(system.model).augmented else np.flatnonzero(original)
     fit = Fit(train=train, seed=seed, epochs=epochs, settings=settings)
-    _, done = _fit(system, data, {"all": fit}, batch_size=batch_size, n_jobs=1, desc="final model")["all"]
+    _, done = _fit(system, data, {"all": fit}, batch_size=batch_size, desc="final model")["all"]
     return network_of(system, data, fit, done)

@@ -3,71 +3,16 @@
 To add one, write a function ``(y, sr) -> values`` and enter it in `FEATURE_SETS` with its names and sample rate.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import joblib
-import librosa
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
-from ser_utils.audio import AudioError, read_audio, warm_up
-from ser_utils.augment import ORIGINAL, augment, check_strengths, check_variants
+from ser_utils import functionals, original38
 from ser_utils.errors import StudyError
-from ser_utils.functionals import functionals
-from ser_utils.functionals import names as functional_names
 from ser_utils.paths import write_aside
-from ser_utils.progress import progress
-
-ORIGINAL38 = (
-    *(f"chroma_{note}" for note in ("C", "Cs", "D", "Ds", "E", "F", "Fs", "G", "Gs", "A", "As", "B")),
-    "rms",
-    "centroid_hz",
-    "flatness",
-    "bandwidth_hz",
-    "rolloff_hz",
-    "zcr",
-    *(f"mfcc_{i}" for i in range(1, 21)),
-)
-"""The original study's features in its order, each the mean over the frames of a clip."""
-
-
-def original38(y: np.ndarray, sr: int) -> np.ndarray:
-    """The 38 features of the original study (github.com/fp1acm8/SER), means over frames.
-
-    The original ran librosa 0.8.1, whose centred frames were padded by reflection; librosa pads with zeros since 0.10, so
-    the padding is asked for here. Frames of 2048 samples, hop 512, Hann window.
-
-    Parameters
-    ----------
-    y : np.ndarray [shape=(n,)]
-        Mono recording.
-    sr : int
-        Its sample rate in Hz; the original's is 48 000.
-
-    Returns
-    -------
-    np.ndarray [shape=(38,)]
-        12 chroma (1 is the strongest note of a frame), root mean square amplitude, spectral centroid in Hz, flatness
-        (0 a tone, 1 white noise), bandwidth in Hz, roll-off at 85 % in Hz, share of zero crossings, 20 MFCC
-        (Davis and Mermelstein, 1980).
-    """
-    magnitude = np.abs(librosa.stft(y, pad_mode="reflect"))
-    power = magnitude**2
-    log_mel = librosa.power_to_db(librosa.feature.melspectrogram(S=power, sr=sr))
-    contours = (
-        librosa.feature.chroma_stft(S=power, sr=sr),
-        librosa.feature.rms(y=y, pad_mode="reflect"),
-        librosa.feature.spectral_centroid(S=magnitude, sr=sr),
-        librosa.feature.spectral_flatness(S=magnitude),
-        librosa.feature.spectral_bandwidth(S=magnitude, sr=sr),
-        librosa.feature.spectral_rolloff(S=magnitude, sr=sr),
-        librosa.feature.zero_crossing_rate(y),
-        librosa.feature.mfcc(S=log_mel, n_mfcc=20),
-    )
-    return np.concatenate([contour.mean(axis=1) for contour in contours])
 
 
 @dataclass(frozen=True)
@@ -91,8 +36,8 @@ class FeatureSet:
 
 
 FEATURE_SETS = {
-    "original38": FeatureSet(ORIGINAL38, 48_000, original38),
-    "functionals": FeatureSet(functional_names, 16_000, functionals, mono=False),
+    "original38": FeatureSet(original38.NAMES, original38.SR, original38.original38),
+    "functionals": FeatureSet(functionals.names, 16_000, functionals.functionals, mono=False),
 }
 
 
@@ -105,68 +50,6 @@ def get_feature_set(name: str) -> FeatureSet:
     if name not in FEATURE_SETS:
         raise StudyError(f"Unknown feature set {name!r}: expected one of {', '.join(FEATURE_SETS)}.")
     return FEATURE_SETS[name]
-
-
-def clip_features(root: Path, file: str, features: str, variants: list[str], strengths: Mapping, seed: int) -> np.ndarray:
-    """The features of one recording in all its variants [shape=(1 + len(variants), n_features)]; it is read once."""
-    feature_set = get_feature_set(features)
-    try:
-        y, sr = read_audio(root / file, sr=feature_set.sr, mono=feature_set.mono)
-    except AudioError as error:
-        raise StudyError(f"{file} cannot be used any more, {error}: run 01_explore again.") from error
-    with threadpool_limits(1):  # a matrix product's last digit depends on how many threads share it
-        return np.stack(
-            [
-                feature_set.extract(augment(y, sr=sr, variant=variant, strengths=strengths, clip=file, seed=seed), sr)
-                for variant in (ORIGINAL, *variants)
-            ]
-        )
-
-
-def feature_table(
-    files: list[str],
-    *,
-    root: Path,
-    features: str,
-    variants: list[str],
-    strengths: Mapping,
-    seed: int = 0,
-    n_jobs: int = -1,
-) -> pd.DataFrame:
-    """The features of recordings and their variants.
-
-    Parameters
-    ----------
-    files : list of str
-        Recordings, relative to `root`.
-    root : Path
-        Folder of the corpus.
-    features : str
-        A name in `FEATURE_SETS`.
-    variants : list of str
-        Names in `ser_utils.augment.AUGMENTATIONS`; the original always comes first.
-    strengths : mapping
-        See `ser_utils.augment.STRENGTHS`.
-    seed : int
-        Seed of the augmentation.
-    n_jobs : int
-        Processes; -1 for one a core. The table does not depend on it.
-
-    Returns
-    -------
-    pd.DataFrame [columns=file, variant, then the features' names]
-        Sorted as `files`, then as `variants`; one row a clip and variant.
-    """
-    names = list(get_feature_set(features).names)
-    check_variants(variants)
-    check_strengths(strengths)
-    warm_up()
-    jobs = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(
-        joblib.delayed(clip_features)(root, file, features, variants, strengths, seed) for file in files
-    )
-    values = np.concatenate(list(progress(jobs, total=len(files), desc=f"features {features}", unit="clip")))
-    index = pd.MultiIndex.from_product([files, [ORIGINAL, *variants]], names=["file", "variant"])
-    return pd.DataFrame(values.astype(np.float32), index=index, columns=names).reset_index()
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

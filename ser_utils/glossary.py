@@ -14,10 +14,10 @@ from ser_utils.spectra import CONTRAST_HZ, LOWEST_HZ, MEL_HZ, N_MELS, N_MFCC, SL
 
 REFERENCES = {
     "Banse 1996": "R. Banse, K. R. Scherer. Acoustic profiles in vocal emotion expression. J. Pers. Soc. Psychol. 70(3).",
-    "Boersma 1993": "P. Boersma. Accurate short-term analysis of the fundamental frequency and the harmonics-to-noise ratio "
-    "of a sampled sound. Proc. Inst. Phonetic Sciences Amsterdam 17.",
     "Davis 1980": "S. B. Davis, P. Mermelstein. Comparison of parametric representations for monosyllabic word recognition "
     "in continuously spoken sentences. IEEE Trans. Acoust. Speech Signal Process. 28(4).",
+    "De Cheveigné 2002": "A. de Cheveigné, H. Kawahara. YIN, a fundamental frequency estimator for speech and music. "
+    "J. Acoust. Soc. Am. 111(4).",
     "De Jong 2009": "N. H. de Jong, T. Wempe. Praat script to detect syllable nuclei and measure speech rate automatically. "
     "Behav. Res. Methods 41(2).",
     "Dubnov 2004": "S. Dubnov. Generalization of spectral flatness measure for non-Gaussian linear processes. "
@@ -36,14 +36,14 @@ REFERENCES = {
     "Houtgast 1985": "T. Houtgast, H. J. M. Steeneken. A review of the MTF concept in room acoustics and its use for "
     "estimating speech intelligibility in auditoria. J. Acoust. Soc. Am. 77(3).",
     "Jiang 2002": "D.-N. Jiang et al. Music type classification by spectral contrast feature. IEEE ICME 2002.",
+    "Mauch 2014": "M. Mauch, S. Dixon. pYIN: a fundamental frequency estimator using probabilistic threshold distributions. "
+    "IEEE ICASSP 2014.",
     "Mermelstein 1975": "P. Mermelstein. Automatic segmentation of speech into syllabic units. J. Acoust. Soc. Am. 58(4).",
     "Nolan 2003": "F. Nolan. Intonational equivalence: an experimental evaluation of pitch scales. ICPhS 2003.",
     "Peeters 2004": "G. Peeters. A large set of audio features for sound description in the CUIDADO project. IRCAM.",
     "Scheirer 1997": "E. Scheirer, M. Slaney. Construction and evaluation of a robust multifeature speech/music "
     "discriminator. IEEE ICASSP 1997.",
     "Slaney 1998": "M. Slaney. Auditory toolbox, version 2. Technical report 1998-010, Interval Research Corporation.",
-    "Tolonen 2000": "T. Tolonen, M. Karjalainen. A computationally efficient multipitch analysis model. "
-    "IEEE Trans. Speech Audio Process. 8(6).",
     "Traunmüller 2000": "H. Traunmüller, A. Eriksson. Acoustic effects of variation in vocal effort by men, women, and "
     "children. J. Acoust. Soc. Am. 107(6).",
 }
@@ -70,7 +70,7 @@ STATISTICS = {
     "slope": Term("{unit}/s", "slope of a straight line through {track} in the {frames} frames", ""),
 }
 FRAMES = ("active", "voiced")
-F0_SOURCE = "Boersma 1993; Tolonen 2000; Nolan 2003"
+F0_SOURCE = "Mauch 2014; Nolan 2003"
 QUARTERS = ("first", "second", "third", "last")
 
 
@@ -128,7 +128,7 @@ def voice_tracks() -> dict[str, Term]:
     """Tracks of the family quality."""
     return {
         "quality_cpp": Term("dB", "cepstral peak prominence (breathy or noisy is low)", "Hillenbrand 1994"),
-        "quality_strength": Term("1", "autocorrelation at the period (low is noise, near 1 is periodic)", "Boersma 1993"),
+        "quality_strength": Term("1", "1 less the aperiodicity at the period (0 is noise, 1 is periodic)", "De Cheveigné 2002"),
         "quality_h1h2": Term(
             "dB", "level of the first harmonic above the second (breathy is high, pressed low)", "Hanson 1997"
         ),

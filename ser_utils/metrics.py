@@ -11,6 +11,7 @@ from scipy.stats import norm, t
 from sklearn.metrics import classification_report, confusion_matrix
 
 from ser_utils.folds import SEPARATED
+from ser_utils.parallel import each
 
 SETUP = ["protocol", "model", "features", "speaker_norm"]
 """What identifies one system; a row of predictions belongs to one system and one seed."""
@@ -51,7 +52,7 @@ def by_speaker(predictions: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def summary(predictions: pd.DataFrame, *, n_resamples: int = 2000, seed: int = 0) -> pd.DataFrame:
+def summary(predictions: pd.DataFrame, *, n_resamples: int = 2000, seed: int = 0, n_jobs: int = 1) -> pd.DataFrame:
     """``metrics.csv``: each system's metrics, mean over seeds, with 95 % intervals.
 
     The interval is the expanded percentile bootstrap (see `tail`) over speakers, and over seeds within: clips of one
@@ -65,35 +66,36 @@ def summary(predictions: pd.DataFrame, *, n_resamples: int = 2000, seed: int = 0
         Bootstrap resamples.
     seed : int
         Seed of the bootstrap.
+    n_jobs : int
+        Threads; -1 for one a core. The intervals do not depend on it.
 
     Returns
     -------
     pd.DataFrame [columns=protocol, model, features, speaker_norm, metric, value, ci_low, ci_high, n_clips, n_seeds]
         `value`, `ci_low` and `ci_high` are from 0 to 1; `n_clips` counts test rows of one seed.
     """
-    rows = []
-    for keys, table in predictions.groupby(SETUP, sort=False):
-        matrices, speakers = _matrices(table)
-        n_speakers, n_seeds = matrices.shape[:2]
-        value = _from_matrix(matrices.sum(axis=0)).mean(axis=0)
-        rng = np.random.default_rng(seed)
-        chosen = rng.integers(n_speakers, size=(n_resamples, n_speakers))
-        seeds = [rng.integers(n_seeds, size=chosen.shape) for _ in range(n_seeds)]
-        drawn = np.mean([_from_matrix(matrices[chosen, one].sum(axis=1)) for one in seeds], axis=0)
-        low, high = np.quantile(drawn, [tail(n_speakers), 1 - tail(n_speakers)], axis=0)
-        for i, name in enumerate(METRICS):
-            rows.append(
-                {
-                    **dict(zip(SETUP, keys, strict=True)),
-                    "metric": name,
-                    "value": value[i],
-                    "ci_low": low[i],
-                    "ci_high": high[i],
-                    "n_clips": len(table) // n_seeds,
-                    "n_seeds": n_seeds,
-                }
-            )
+    systems = list(predictions.groupby(SETUP, sort=False))
+    done = each(_summary_of, ((table, n_resamples, seed) for _, table in systems), n_jobs=n_jobs, threads=True)
+    rows = [
+        {**dict(zip(SETUP, keys, strict=True)), **row} for (keys, _), part in zip(systems, done, strict=True) for row in part
+    ]
     return pd.DataFrame(rows)
+
+
+def _summary_of(table: pd.DataFrame, n_resamples: int, seed: int) -> list[dict]:
+    """The rows of one system in `summary`, without its name."""
+    matrices, speakers = _matrices(table)
+    n_speakers, n_seeds = matrices.shape[:2]
+    value = _from_matrix(matrices.sum(axis=0)).mean(axis=0)
+    rng = np.random.default_rng(seed)
+    chosen = rng.integers(n_speakers, size=(n_resamples, n_speakers))
+    seeds = [rng.integers(n_seeds, size=chosen.shape) for _ in range(n_seeds)]
+    drawn = np.mean([_from_matrix(matrices[chosen, one].sum(axis=1)) for one in seeds], axis=0)
+    low, high = np.quantile(drawn, [tail(n_speakers), 1 - tail(n_speakers)], axis=0)
+    counts = {"n_clips": len(table) // n_seeds, "n_seeds": n_seeds}
+    return [
+        {"metric": name, "value": value[i], "ci_low": low[i], "ci_high": high[i], **counts} for i, name in enumerate(METRICS)
+    ]
 
 
 def tail(n_speakers: int) -> float:

@@ -20,7 +20,7 @@ from ser_utils.paths import write_json
 layers = keras.layers
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """A registered network and how it is trained by default."""
 

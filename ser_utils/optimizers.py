@@ -31,3 +31,10 @@ class Adam(_OneKernel, keras.optimizers.Adam):
 
 class AdamW(_OneKernel, keras.optimizers.AdamW):
     """`keras.optimizers.AdamW` (Loshchilov and Hutter, ICLR 2019)."""
+
+    def _apply_weight_decay(self, variables):
+        """Shrink all weights by the learning rate times the decay, in place: as Keras' method, which writes them twice."""
+        for variable in variables:
+            if self._use_weight_decay(variable):
+                rate = tf.cast(self.learning_rate * self.weight_decay, tf.float32)
+                tf.raw_ops.ResourceApplyGradientDescent(var=variable.value.handle, alpha=rate, delta=variable.value)

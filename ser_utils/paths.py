@@ -1,11 +1,12 @@
 """Every folder of the study, found from this file and never from the current directory.
 
-The environment variables ``SER_DATA``, ``SER_OUT`` and ``SER_REPORTS`` move the three folders elsewhere (the tests do).
+The environment variables ``SER_DATA``, ``SER_OUT``, ``SER_REPORTS`` and ``SER_CACHE`` move them elsewhere (the tests do).
 """
 
 import json
 import os
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ NOTEBOOKS = ROOT / "notebooks"
 DATA = Path(os.environ.get("SER_DATA", ROOT / "data")).absolute()
 OUT = Path(os.environ.get("SER_OUT", ROOT / "out")).absolute()
 REPORTS = Path(os.environ.get("SER_REPORTS", ROOT / "reports")).absolute()
+CACHE = Path(os.environ.get("SER_CACHE", ROOT / ".cache" / "results")).absolute()
 
 
 def run_name(corpus: str, variant: str = "") -> str:
@@ -50,12 +52,20 @@ def write_aside(path: Path) -> Iterator[Path]:
 
     So a reader never sees half a file, and a failed write leaves what was there before.
     """
-    aside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    aside = path.with_name(f".{path.stem}.{threading.get_native_id()}{path.suffix}")  # threads, too, may write one at once
     try:
         yield aside
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what `write_aside` began and a killed process left."""
+    for path in folder.glob(".*"):
+        pid = re.fullmatch(r"\..+?\.(\d+)(\.\w+)?", path.name)
+        if pid and path.is_file() and not Path("/proc", pid[1]).exists():
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, values: object) -> None:

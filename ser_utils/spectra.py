@@ -6,6 +6,7 @@ from itertools import pairwise
 import librosa
 import numpy as np
 
+from ser_utils import short_time
 from ser_utils.f0 import HOP, SR
 
 N_FFT = 512
@@ -24,8 +25,9 @@ SLOPE_HZ = ((50, 500), (500, 1500), (1500, 5000))
 
 def power_spectra(y: np.ndarray, *, n_fft: int, win_length: int) -> np.ndarray:
     """Power spectra of `y` [shape=(n_channels, n)], the mean over its channels [shape=(1 + n_fft // 2, n_frames)]."""
-    S = librosa.stft(y, n_fft=n_fft, win_length=win_length, hop_length=HOP)
-    return (S.real**2 + S.imag**2).mean(axis=0)
+    window = short_time.hann(win_length, n_fft)
+    S = sum(short_time.powers(short_time.frames(channel, n_fft=n_fft, hop=HOP), window) for channel in y)
+    return (S / len(y)).T
 
 
 def decibels(power: np.ndarray, floor: float = 1e-10) -> np.ndarray:

@@ -14,6 +14,7 @@ import pandas as pd
 from ser_utils.corpora import class_order
 from ser_utils.errors import StudyError
 from ser_utils.metrics import SETUP, tail
+from ser_utils.parallel import each
 
 CLIP = ["file", "variant"]
 """What identifies a test row of one system and seed."""
@@ -58,7 +59,24 @@ def uar_by(predictions: pd.DataFrame, columns: list[str]) -> pd.Series:
 # Above chance?
 
 
-def permutation_test(predictions: pd.DataFrame, *, n_permutations: int = 1000, seed: int = 0) -> dict[str, float]:
+def above_chance(predictions: pd.DataFrame, *, n_permutations: int = 1000, n_jobs: int = 1) -> pd.DataFrame:
+    """`permutation_test` of every system in a table.
+
+    Parameters
+    ----------
+    n_jobs : int
+        Threads; -1 for one a core. The result does not depend on it.
+
+    Returns
+    -------
+    pd.DataFrame [columns=protocol, model, features, speaker_norm, uar, chance, null_95, p, n_permutations]
+    """
+    systems = list(predictions.groupby(SETUP, sort=False))
+    done = each(permutation_test, ((part, n_permutations) for _, part in systems), n_jobs=n_jobs, threads=True)
+    return pd.DataFrame([{**dict(zip(SETUP, keys, strict=True)), **one} for (keys, _), one in zip(systems, done, strict=True)])
+
+
+def permutation_test(predictions: pd.DataFrame, n_permutations: int = 1000, *, seed: int = 0) -> dict[str, float]:
     """Is one system's UAR, mean over seeds, above chance?
 
     Truth is shuffled among the clips of each speaker, the same way for every seed and variant of a clip: a network that knows

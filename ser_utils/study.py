@@ -4,6 +4,7 @@ papermill takes an unknown parameter with a warning and goes on; this runner che
 """
 
 import contextlib
+import fcntl
 import json
 import logging
 import os
@@ -12,16 +13,17 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
 import pandas as pd
 
-from ser_utils import corpora, paths, report
+from ser_utils import corpora, manifest, parallel, paths, report
 from ser_utils.errors import StudyError
 from ser_utils.metrics import headline
+from ser_utils.stages import Stage
 
 KERNEL = "python3"
 QUIET_KERNEL = [
@@ -127,7 +129,8 @@ def run(corpus: str | None = None, *, settings: Sequence[str] = (), start: str =
     start : str
         Begin of the name of the notebook to start from, such as ``03``; the files of earlier ones are taken as they are.
     fresh : bool
-        Remove what earlier runs left before starting.
+        Remove what earlier runs left, and compute everything again; else notebooks whose inputs, code and parameters are
+        unchanged are not run again, and what was computed before is taken from the cache.
 
     Returns
     -------
@@ -150,17 +153,47 @@ def run(corpus: str | None = None, *, settings: Sequence[str] = (), start: str =
         from ser_utils.fetch import fetch
 
         fetch("emovo")
+    if parameters.get("SCHEDULER"):
+        parallel.check_address(parameters["SCHEDULER"])
     if start:
         _check_earlier(books[0], name)
-    if fresh:
-        shutil.rmtree(paths.OUT / name, ignore_errors=True)
-        shutil.rmtree(paths.REPORTS / name, ignore_errors=True)
-    for book in books:  # a page of an earlier run must not pass for one of this run
-        (paths.REPORTS / name / f"{book.stem}.html").unlink(missing_ok=True)
-    failures = _run_notebooks(books, parameters, known, name)
-    index = write_index(name, chosen, parameters, failures)
+    with _alone(name):
+        if fresh:
+            shutil.rmtree(paths.OUT / name, ignore_errors=True)
+            shutil.rmtree(paths.REPORTS / name, ignore_errors=True)
+        for folder in (paths.out_dir(name), paths.OUT / name / "executed", paths.REPORTS / name):
+            paths.sweep(folder)
+        began = time.monotonic()
+        stages = [
+            Stage(b, name, chosen, {k: v for k, v in parameters.items() if b.stem in known[k]["notebooks"]}) for b in books
+        ]
+        failures = _run_notebooks(stages, again=fresh or bool(start), forget=fresh)
+        index = write_index(name, chosen, parameters, failures)
+        if not failures:
+            facts = {"seconds": round(time.monotonic() - began, 1), "host": platform.node(), "cores": os.cpu_count()}
+            manifest.write(name, chosen, parameters, facts=facts)
     print(f"{'FAILED: ' + ', '.join(failures) + '. ' if failures else ''}Reports: {_relative(index)}", flush=True)
     return 1 if failures else 0
+
+
+@contextlib.contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """Keep a second run out of the same folder.
+
+    Raises
+    ------
+    StudyError
+        Another run is writing there.
+    """
+    paths.OUT.mkdir(parents=True, exist_ok=True)
+    with (paths.OUT / f".{name}.lock").open("w") as lock:  # beside the folder, which --fresh removes
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StudyError(
+                f"Another run is writing out/{name}: wait for it, or keep this one apart with --set VARIANT='\"other\"'."
+            ) from error
+        yield
 
 
 def _check_earlier(first: Path, name: str) -> None:
@@ -178,18 +211,39 @@ def _check_earlier(first: Path, name: str) -> None:
                 )
 
 
-def _run_notebooks(books: list[Path], parameters: Mapping, known: Mapping, name: str) -> dict[str, str]:
-    """Execute and render the notebooks until one fails; returns the failed notebook and its message, or nothing."""
-    for book in books:
+def _run_notebooks(stages: list[Stage], *, again: bool, forget: bool) -> dict[str, str]:
+    """Execute and render the notebooks until one fails; returns the failed notebook and its message, or nothing.
+
+    Parameters
+    ----------
+    stages : list of Stage
+    again : bool
+        Whether notebooks are run whose results are there and would be the same.
+    forget : bool
+        Whether nothing is taken from the cache.
+    """
+    cache_read = {"SER_CACHE_READ": "off"} if forget else {}
+    for stage in stages:
+        book, name = stage.book, stage.run
         print(f"{book.stem} ...", end=" ", flush=True)
+        if not again and stage.is_done():
+            print("unchanged", flush=True)
+            continue
         began = time.monotonic()
-        own = {key: value for key, value in parameters.items() if book.stem in known[key]["notebooks"]}
+        stage.start()
         executed = paths.out_dir(name) / "executed" / book.name
-        failed = execute(book, executed, own)
+        page = paths.REPORTS / name / f"{book.stem}.html"
+        page.unlink(missing_ok=True)  # a page of an earlier run must not pass for one of this run
+        with _environment(**cache_read):
+            failed = execute(book, executed, stage.parameters)
         render(executed, name, failed)
         print(f"{time.monotonic() - began:.0f} s" if failed is None else f"FAILED\n  {failed}", flush=True)
         if failed is not None:
+            for later in stages[stages.index(stage) + 1 :]:
+                later.start()
+                (paths.REPORTS / name / f"{later.book.stem}.html").unlink(missing_ok=True)
             return {book.stem: failed}
+        stage.end()
     return {}
 
 
@@ -250,7 +304,10 @@ def _environment(**values: str):
 
 def _terminal() -> str:
     """Where a kernel's progress bars reach the person waiting."""
-    return "/dev/tty" if sys.stdout.isatty() and Path("/dev/tty").exists() else "off"
+    with contextlib.suppress(OSError):
+        if sys.stdout.isatty():
+            return os.ttyname(sys.stdout.fileno())  # not /dev/tty: kernels, in sessions of their own, have none
+    return "off"
 
 
 def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:

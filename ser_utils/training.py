@@ -9,6 +9,7 @@ Stacks are spread over processes.
 import functools
 import random
 import threading
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -17,12 +18,15 @@ import numpy as np
 import pandas as pd
 from sklearn.preprocessing import StandardScaler
 
+from ser_utils import cache, code
 from ser_utils.backend import keras, tf
 from ser_utils.guard import check_scaler
 from ser_utils.metrics import uar
-from ser_utils.models import MODELS
+from ser_utils.models import MODELS, Model
+from ser_utils.parallel import each
 from ser_utils.progress import progress
 
+SCALER = ("mean_", "var_", "scale_", "n_samples_seen_", "n_features_in_")  # what a fitted StandardScaler consists of
 STACK = 6  # fits that train together, always as many, so that a network is compiled once; more gains little
 _TURN = threading.Lock()
 
@@ -42,6 +46,8 @@ class Fit:
     test: np.ndarray = field(default_factory=lambda: np.empty(0, int))
     settings: Mapping = field(default_factory=dict)
     """Of the network's build function."""
+    keep_weights: bool = True
+    """Whether the weights are wanted; of hundreds of fits few are."""
 
 
 @dataclass
@@ -55,11 +61,24 @@ class Fitted:
     history: pd.DataFrame
     """Columns epoch, loss, accuracy (running, under dropout) and val_loss, val_accuracy, val_uar where there is validation."""
     weights: list[np.ndarray]
-    """For `keras.Model.set_weights`."""
+    """For `keras.Model.set_weights`; none where they were not wanted."""
     scaler: StandardScaler
     """Fitted on the training rows alone."""
     validation: np.ndarray | None = None
     """Probabilities of the validation rows after each epoch [shape=(n_epochs, n_validation, n_classes)]."""
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A network under a name of its own: sent to another process it is another object each time, but compiled only once."""
+
+    name: str
+    entry: Model = field(compare=False)
+
+
+@functools.cache
+def _named(entry: Model) -> _Named:
+    return _Named(uuid.uuid4().hex, entry)
 
 
 def fit_all(
@@ -71,9 +90,12 @@ def fit_all(
     n_classes: int,
     batch_size: int = 0,
     n_jobs: int = 1,
+    scheduler: str = "",
     desc: str = "fits",
 ) -> list[Fitted]:
     """Train a network for each fit; the fits have passed `ser_utils.guard.check_fit` before.
+
+    What was trained before, on the same rows with the same settings and code, is taken from the cache (`ser_utils.cache`).
 
     Parameters
     ----------
@@ -91,6 +113,8 @@ def fit_all(
         Rows a step; 0 for the network's default.
     n_jobs : int
         Processes; -1 for one a core. The results do not depend on it.
+    scheduler : str
+        Of a cluster; see `ser_utils.parallel`.
     desc : str
         What the progress bar calls it.
 
@@ -102,14 +126,87 @@ def fit_all(
     size = batch_size or MODELS[model].batch_size
     shared = _shared(fits)
     stacks = _stacks(fits, shared, size)
-    jobs = joblib.Parallel(n_jobs=min(joblib.effective_n_jobs(n_jobs), len(stacks)), return_as="generator")(
-        joblib.delayed(_fit_stack)(model, x, y, [[fits[i] for i in twins] for twins in stack], n_classes, size)
-        for stack in stacks
-    )
+    names = [_entry(model, x, y, [[fits[i] for i in twins] for twins in stack], n_classes, size) for stack in stacks]
     done: dict[int, Fitted] = {}
-    for stack, fitted in zip(stacks, progress(jobs, total=len(stacks), desc=desc, unit="stack"), strict=True):
-        done |= zip([i for twins in stack for i in twins], fitted, strict=True)
+
+    def place(stack: list[list[int]], fitted: list[Fitted]) -> None:
+        done.update(zip([i for twins in stack for i in twins], fitted, strict=True))
+
+    missing = []
+    for stack, name in zip(stacks, names, strict=True):
+        if (kept := cache.load("fits", name)) is not None:
+            place(stack, _unpacked(kept))
+        else:
+            missing.append((stack, name))
+    tasks = (
+        (_named(MODELS[model]), *_used(x, y, [[fits[i] for i in twins] for twins in stack]), n_classes, size)
+        for stack, _ in missing
+    )
+    jobs = each(_fit_stack, tasks, n_jobs=min(joblib.effective_n_jobs(n_jobs), max(1, len(missing))), scheduler=scheduler)
+    jobs = progress(
+        jobs, total=len(fits), done=len(done), size=len, desc=desc, unit="fit", first="compiling the network, some seconds"
+    )
+    for (stack, name), fitted in zip(missing, jobs, strict=True):
+        cache.save("fits", name, _packed(fitted))
+        place(stack, fitted)
     return [done[i] for i in range(len(fits))]
+
+
+def _entry(model: str, x: np.ndarray, y: np.ndarray, trainings: list[list[Fit]], n_classes: int, batch_size: int) -> str:
+    """The name under which a stack's results are kept."""
+    entry = MODELS[model]
+    x, y, trainings = _used(x, y, trainings)
+    rows = {
+        f"{i}.{j}.{name}": part for i, twins in enumerate(trainings) for j, fit in enumerate(twins) for name, part in _rows(fit)
+    }
+    how = [
+        [(fit.seed, fit.epochs, fit.stop_early, fit.keep_weights, sorted(fit.settings.items())) for fit in twins]
+        for twins in trainings
+    ]
+    learns = [entry.label_smoothing, entry.balanced, entry.patience, entry.min_delta]
+    computed_by = code.version(entry.build, entry.optimizer, __name__)
+    return cache.key(
+        code=computed_by, model=model, x=x, y=y, how=how, learns=learns, n_classes=n_classes, batch_size=batch_size, **rows
+    )
+
+
+def _rows(fit: Fit) -> list[tuple[str, np.ndarray]]:
+    """The row numbers that a fit has, by name."""
+    return [(name, getattr(fit, name)) for name in ("train", "test", "validation") if getattr(fit, name) is not None]
+
+
+def _packed(fitted: list[Fitted]) -> dict[str, np.ndarray]:
+    """Results as arrays alone."""
+    arrays = {"n": np.array(len(fitted))}
+    for i, one in enumerate(fitted):
+        arrays |= {f"{i}.epochs": np.array(one.epochs), f"{i}.probabilities": one.probabilities}
+        arrays |= {f"{i}.history.{name}": column.to_numpy() for name, column in one.history.items()}
+        arrays |= {f"{i}.weights.{k:03d}": array for k, array in enumerate(one.weights)}
+        arrays |= {f"{i}.scaler.{name}": np.asarray(getattr(one.scaler, name)) for name in SCALER}
+        if one.validation is not None:
+            arrays[f"{i}.validation"] = one.validation
+    return arrays
+
+
+def _unpacked(arrays: Mapping[str, np.ndarray]) -> list[Fitted]:
+    """What `_packed` packed."""
+    fitted = []
+    for i in range(int(arrays["n"])):
+        own = {name.removeprefix(f"{i}."): array for name, array in arrays.items() if name.startswith(f"{i}.")}
+        scaler = StandardScaler()
+        for name in SCALER:
+            setattr(scaler, name, own[f"scaler.{name}"][()])
+        fitted.append(
+            Fitted(
+                epochs=int(own["epochs"]),
+                probabilities=own["probabilities"],
+                history=pd.DataFrame({n.removeprefix("history."): a for n, a in own.items() if n.startswith("history.")}),
+                weights=[own[name] for name in sorted(own) if name.startswith("weights.")],
+                scaler=scaler,
+                validation=own.get("validation"),
+            )
+        )
+    return fitted
 
 
 def _shared(fits: list[Fit]) -> list[list[int]]:
@@ -150,22 +247,21 @@ def chosen_epochs(inner: list[Fitted]) -> tuple[int, float]:
 
 
 def _fit_stack(
-    model: str, x: np.ndarray, y: np.ndarray, trainings: list[list[Fit]], n_classes: int, batch_size: int
+    named: _Named, x: np.ndarray, y: np.ndarray, trainings: list[list[Fit]], n_classes: int, batch_size: int
 ) -> list[Fitted]:
     """Train one stack; threads of one process take turns, since they share the compiled networks."""
     with _TURN:
-        return _train(model, x, y, trainings, n_classes, batch_size)
+        return _train(named, x, y, trainings, n_classes, batch_size)
 
 
 def _train(
-    model: str, x: np.ndarray, y: np.ndarray, trainings: list[list[Fit]], n_classes: int, batch_size: int
+    named: _Named, x: np.ndarray, y: np.ndarray, trainings: list[list[Fit]], n_classes: int, batch_size: int
 ) -> list[Fitted]:
     """Train one stack side by side; one that is not full is filled up with copies of its last training."""
-    entry, n_trainings = MODELS[model], len(trainings)
+    entry, n_trainings = named.entry, len(trainings)
     trainings = trainings + [trainings[-1]] * (STACK - n_trainings)
-    x, y, trainings = _used(x, y, trainings)
     fits = [twins[0] for twins in trainings]
-    stack = _compiled(model, x.shape[1], n_classes, batch_size, tuple(sorted(fits[0].settings.items())))
+    stack = _compiled(named, x.shape[1], n_classes, batch_size, tuple(sorted(fits[0].settings.items())))
     scalers = [StandardScaler().fit(x[fit.train]) for fit in fits]
     for scaler, fit in zip(scalers, fits, strict=True):
         check_scaler(scaler, x[fit.train])
@@ -211,7 +307,7 @@ def _train(
                 epochs=int(best_epoch[i]),
                 probabilities=probabilities[i, test_end - len(fit.test) : test_end],
                 history=curve,
-                weights=kept_weights[i],
+                weights=kept_weights[i] if fit.keep_weights else [],
                 scaler=scalers[i],
             )
             if fit.validation is not None:
@@ -223,10 +319,7 @@ def _train(
 
 def _used(x: np.ndarray, y: np.ndarray, trainings: list[list[Fit]]) -> tuple[np.ndarray, np.ndarray, list[list[Fit]]]:
     """The rows that a stack needs, and its fits with the numbers that these rows have there."""
-    names = ("train", "test", "validation")
-    parts = [
-        {name: getattr(fit, name) for name in names if getattr(fit, name) is not None} for twins in trainings for fit in twins
-    ]
+    parts = [dict(_rows(fit)) for twins in trainings for fit in twins]
     rows = np.unique(np.concatenate([index for part in parts for index in part.values()]))
     fits = iter([{name: np.searchsorted(rows, index) for name, index in part.items()} for part in parts])
     renumbered = [[replace(fit, **next(fits)) for fit in twins] for twins in trainings]
@@ -270,15 +363,15 @@ def _pad(rows: list[np.ndarray], multiple: int) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 @functools.lru_cache(maxsize=8)
-def _compiled(model: str, n_features: int, n_classes: int, batch_size: int, settings: tuple) -> "_Stack":
-    return _Stack(model, n_features, n_classes, batch_size, dict(settings))
+def _compiled(named: _Named, n_features: int, n_classes: int, batch_size: int, settings: tuple) -> "_Stack":
+    return _Stack(named.entry, n_features, n_classes, batch_size, dict(settings))
 
 
 class _Stack:
     """Weights of several networks of one architecture, along a leading axis, and the compiled steps over them."""
 
-    def __init__(self, model: str, n_features: int, n_classes: int, batch_size: int, settings: Mapping):
-        entry, self.batch_size = MODELS[model], batch_size
+    def __init__(self, entry: Model, n_features: int, n_classes: int, batch_size: int, settings: Mapping):
+        self.batch_size = batch_size
         self.build = functools.partial(entry.build, n_features, n_classes, **settings)
         self.smoothing = entry.label_smoothing
         self.network = self.build()

@@ -2,6 +2,7 @@
 
 import re
 
+import librosa
 import numpy as np
 import pytest
 from scipy.stats import kurtosis
@@ -99,7 +100,32 @@ def test_stretch_pitch_does_both():
     made = changed("stretch_pitch")
     assert made.size / voice().size == pytest.approx(1.25, abs=1e-4)
     assert f0_hz(made) / f0_hz(voice()) == pytest.approx(2 ** (0.7 / 12), rel=0.006)
-    np.testing.assert_array_equal(made, changed("pitch", changed("stretch")))
+
+
+def mel_levels(y):
+    """The mean level of the voice in dB in each of 40 mel bands."""
+    return librosa.power_to_db(librosa.feature.melspectrogram(y=y, sr=SR, n_mels=40, fmax=2_000).mean(axis=1))
+
+
+def test_stretch_and_pitch_through_one_vocoder_sound_as_through_two():
+    once, twice = changed("stretch_pitch"), changed("pitch", changed("stretch"))
+    assert once.size == twice.size
+    assert np.abs(mel_levels(once) - mel_levels(twice)).max() < 3  # the second vocoder smears, and takes some of the level
+    assert np.abs(mel_levels(once) - mel_levels(changed("stretch"))).max() > 5
+
+
+@pytest.mark.parametrize(
+    ("variant", "rate", "steps"), [("stretch", 0.8, 0.0), ("pitch", 1.0, 0.7), ("stretch_pitch", 0.8, 0.7)]
+)
+def test_tempo_and_pitch_are_changed_as_librosa_does(variant, rate, steps):
+    """In one pass of its phase vocoder, and in float64, in which its phases are right."""
+    y = voice() + 0.01 * np.random.default_rng(0).standard_normal(voice().size).astype(np.float32)
+    slower = librosa.effects.time_stretch(y.astype(np.float64), rate=rate * 2 ** (-steps / 12))
+    expected = librosa.resample(slower, orig_sr=SR * 2 ** (steps / 12), target_sr=SR)
+    made = changed(variant, y)
+    assert abs(made.size - expected.size) <= 1
+    n = min(made.size, expected.size)
+    assert np.abs(made[:n] - expected[:n]).max() < 1e-3 * np.abs(expected).max()
 
 
 def test_shift_is_a_roll_by_up_to_its_strength_either_way():
@@ -183,3 +209,54 @@ def test_good_strengths_pass():
     check_variants(list(AUGMENTATIONS))
     check_strengths(STRENGTHS)
     check_strengths({"noise_amplitude": 0, "stretch_rate": 0.01, "pitch_steps": -12, "shift_max_s": 0})
+
+
+# Recordings of several channels
+
+
+def hiss(duration_s=0.5):
+    return (0.1 * np.random.default_rng(0).standard_normal(round(duration_s * SR))).astype(np.float32)
+
+
+@pytest.mark.parametrize("variant", AUGMENTATIONS)
+def test_variant_of_one_channel_is_that_of_the_mono_recording_to_the_bit(variant):
+    made = changed(variant, hiss()[None])
+    assert made.dtype == np.float32
+    np.testing.assert_array_equal(made, changed(variant, hiss())[None])
+
+
+@pytest.mark.parametrize("variant", [name for name in AUGMENTATIONS if name != "noise"])
+def test_variant_of_two_channels_changes_each_alike(variant):
+    two = np.stack([hiss(), 0.5 * hiss()[::-1]])
+    made = changed(variant, two)
+    for channel, expected in zip(made, two, strict=True):
+        np.testing.assert_allclose(channel, changed(variant, expected), atol=1e-6)
+
+
+def test_noise_is_each_channels_own_at_one_level():
+    two = np.stack([hiss(2), 0.1 * hiss(2)])
+    first, second = changed("noise", two) - two
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.02
+    assert first.std() == pytest.approx(second.std(), rel=0.02)
+    alone = changed("noise", two[0]) - two[0]
+    assert first.std() == pytest.approx(alone.std(), rel=0.02)
+
+
+# What a variant depends on
+
+
+@pytest.mark.parametrize("variant", AUGMENTATIONS)
+def test_a_variant_depends_on_what_is_said_of_it_and_on_nothing_else(variant):
+    """`depends_on` names what is kept in the cache: too little, and a stale row would be taken."""
+    how = {"strengths": STRENGTHS, "clip": "a.wav", "seed": 0}
+    others = [how | {"strengths": STRENGTHS | {name: 1.1 * value}} for name, value in STRENGTHS.items()]
+    for other in (*others, how | {"clip": "b.wav"}, how | {"seed": 1}):
+        named = module.depends_on(variant, **other) != module.depends_on(variant, **how)
+        matters = not np.array_equal(*(augment(voice(), sr=SR, variant=variant, **case) for case in (how, other)))
+        assert named == matters, other
+
+
+def test_what_is_not_registered_in_uses_depends_on_everything():
+    strengths = STRENGTHS | {"echo_s": 0.2}
+    assert module.depends_on("echo", strengths=strengths, clip="a.wav", seed=3) == strengths | {"clip": "a.wav", "seed": 3}
+    assert module.depends_on(ORIGINAL, strengths=strengths, clip="a.wav", seed=3) == {}

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_utils import baselines, experiment, folds, models
+from ser_utils import baselines, experiment, folds, models, paths
 from ser_utils.augment import ORIGINAL
 from ser_utils.baselines import BASELINES, run_baseline
 from ser_utils.errors import StudyError
@@ -18,8 +18,10 @@ ORIGINAL_MLP, MLP = System("original_mlp", "f"), System("mlp", "f", "speaker")
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Networks that train for a moment only."""
+def quick(monkeypatch, tmp_path):
+    """Networks that train for a moment only, and a cache of the test's own that is written but not read."""
+    monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
+    monkeypatch.setenv("SER_CACHE_READ", "off")
     for name, entry in models.MODELS.items():
         monkeypatch.setitem(models.MODELS, name, replace(entry, max_epochs=12, epochs=12, choices=entry.choices[:2]))
 
@@ -170,7 +172,9 @@ def test_several_protocols_at_once_give_what_each_gives_alone(tables):
 def test_as_published_stops_each_fold_by_its_validation_rows(tables):
     data = load(tables)
     result = run(ORIGINAL_MLP, data, "as_published")
-    fit, done = result.fitted[0, 1]
+    assert all(done.weights == [] for _, done in result.fitted.values()), "of hundreds of fits nobody needs the weights"
+    fits = {key: replace(fit, keep_weights=True) for key, (fit, _) in result.fitted.items()}
+    fit, done = experiment._fit(ORIGINAL_MLP, data, fits, batch_size=16, desc="again")[0, 1]
     network = experiment.network_of(ORIGINAL_MLP, data, fit, done)
     by_hand = (network.predict(data.x[fit.validation], verbose=0).argmax(axis=1) == data.y[fit.validation]).mean()
     assert experiment.cross_validation(result.fitted).accuracy[0] == pytest.approx(by_hand, abs=1e-6)
@@ -193,6 +197,32 @@ def test_baselines_on_the_same_folds(tables, name):
         one, other = (part.sort_values("file").predicted.to_list() for _, part in table.groupby("seed"))
         assert one != other
     assert (table.filter(like="p_").sum(axis=1) - 1).abs().max() < 1e-2
+
+
+def speaker_baseline(name, data, **how):
+    made = folds.make_folds(data.rows, protocol="speaker", seeds=[0, 1], n_folds=3)
+    cut = folds.of_seeds(made, "speaker", [0, 1])
+    return run_baseline(name, data, cut, protocol="speaker", features="f", speaker_norm="none", **how)
+
+
+@pytest.mark.parametrize("name", ["chance", "svm"])
+def test_baselines_are_the_same_for_one_process_and_two(tables, name):
+    data = load(tables)
+    pd.testing.assert_frame_equal(speaker_baseline(name, data, n_jobs=2), speaker_baseline(name, data), check_exact=True)
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_baselines_fitted_before_are_not_fitted_again(tables, monkeypatch, name):
+    monkeypatch.delenv("SER_CACHE_READ")
+    data = load(tables)
+    first = speaker_baseline(name, data)
+    changed = replace(data, x=data.x + (np.arange(len(data.x)) == 0)[:, None])
+    with monkeypatch.context() as patch:
+        patch.setattr(baselines, "_fit", lambda *_: pytest.fail("it was fitted again"))
+        pd.testing.assert_frame_equal(speaker_baseline(name, data), first, check_exact=True)
+        with pytest.raises(pytest.fail.Exception):
+            speaker_baseline(name, changed)
+    assert len(speaker_baseline(name, changed)) == len(first)
 
 
 @pytest.mark.parametrize("name", BASELINES)

@@ -10,8 +10,8 @@ from scipy.signal import lfilter
 
 from ser_utils import glossary, paths
 from ser_utils.audio import read_audio
-from ser_utils.contours import cepstral_peak_prominence, contours, prepare
-from ser_utils.f0 import F0_MAX_HZ, F0_MIN_HZ, N_FFT_F0, best_path, pitch_grid
+from ser_utils.contours import N_FFT_LONG, cepstral_peak_prominence, contours, prepare
+from ser_utils.f0 import N_PITCH, WIN_F0, best_path
 from ser_utils.functionals import describe, functionals, names, statistics
 from ser_utils.prosody import f0_steps
 from ser_utils.spectra import HZ, mel_tracks, shape_tracks
@@ -124,7 +124,8 @@ def test_leap_over_a_gap_is_no_step():
 def test_tremor_shakes_f0():
     t = np.arange(SR) / SR
     still, shaken = (named(voice(200 * 2 ** (depth * np.sin(2 * np.pi * 6 * t) / 12))) for depth in (0, 0.5))
-    assert shaken["f0_std"] == pytest.approx(0.5 / np.sqrt(2), rel=0.15)
+    smoothed = np.sinc(6 * WIN_F0 / SR)  # a frame of 64 ms averages over a third of the tremor's period
+    assert shaken["f0_std"] == pytest.approx(smoothed * 0.5 / np.sqrt(2), rel=0.15)
     assert still["f0_std"] < 0.02
     assert shaken["f0_jitter"] > 5 * still["f0_jitter"]
 
@@ -144,29 +145,20 @@ def test_f0_agrees_with_pyin_on_the_demo(clips):
     assert (distances < 0.5).mean() >= 0.9
 
 
-def test_strength_of_a_periodic_sound_grows_with_f0_to_nearly_one():
+def test_strength_of_a_periodic_sound_grows_with_f0_to_nearly_one_and_noise_takes_from_it():
     strength = [np.median(contours_of(voice(f0_hz)).voice["quality_strength"]) for f0_hz in (65, 100, 300)]
-    np.testing.assert_allclose(strength, [0.64, 0.81, 0.975], atol=0.01)
+    np.testing.assert_allclose(strength, [0.87, 0.92, 0.965], atol=0.01)
+    c = contours_of(voice(150.0) + 0.3 * hiss())
+    assert 0.5 < np.median(c.voice["quality_strength"][c.voiced]) < 0.95
 
 
-def test_best_path_bridges_a_short_octave_error_and_keeps_quiet_frames_unvoiced():
-    grid, _ = pitch_grid()
-    r = np.full((grid.size, 30), 0.1)
-    low, high = (np.abs(np.log2(grid / f0_hz)).argmin() for f0_hz in (110, 220))
-    r[low] = 0.8
-    r[low, 10:12], r[high, 10:12] = 0.7, 0.85
-    quiet = np.arange(30) >= 20
-    path = best_path(r, grid=grid, quiet=quiet)
-    assert (path[:20] == low).all()
-    assert (path[20:] == grid.size).all()
-
-
-def test_pitch_grid_covers_its_range_without_gaps():
-    grid, lags = pitch_grid()
-    assert (grid[0], grid[-1]) == pytest.approx((F0_MIN_HZ, F0_MAX_HZ))
-    covered = np.unique(np.concatenate(lags))
-    np.testing.assert_array_equal(covered, np.arange(covered[0], covered[-1] + 1))
-    assert covered[-1] < 2 * N_FFT_F0
+def test_best_path_bridges_a_short_octave_error_and_a_long_gap_is_unvoiced():
+    chances = np.zeros((60, N_PITCH))
+    chances[:30, 100] = 0.8
+    chances[10:12, 100], chances[10:12, 220] = 0.3, 0.6
+    path = best_path(chances)
+    assert (path[:30] == 100).all()
+    assert (path[31:] >= N_PITCH).all()
 
 
 # What must not matter
@@ -212,9 +204,9 @@ def test_order_of_channels_does_not_matter(clips):
 
 
 def test_sample_rate_changes_little(clips, spread):
-    y = clips[0]
-    wide = librosa.resample(y, orig_sr=SR, target_sr=48_000)
-    assert np.abs((functionals(wide, 48_000) - functionals(y, SR)) / spread).mean() < 0.05
+    wide = [librosa.resample(y, orig_sr=SR, target_sr=48_000) for y in clips]
+    changes = [functionals(w, 48_000) - functionals(y, SR) for w, y in zip(wide, clips, strict=True)]
+    assert np.abs(changes / spread).mean() < 0.03
 
 
 # Level, rhythm, spectrum
@@ -337,8 +329,8 @@ def test_voice_quality_tells_a_voice_from_noise_and_breathy_from_pressed():
 
 def test_cepstral_peak_stands_above_the_trend():
     """A cepstrum that falls by 0.05 dB a sample, and a peak of 20 dB at the period of 160 Hz."""
-    lag = np.arange(N_FFT_F0)
-    lag = np.minimum(lag, N_FFT_F0 - lag)
+    lag = np.arange(N_FFT_LONG)
+    lag = np.minimum(lag, N_FFT_LONG - lag)
     cepstrum = 10 ** ((-20 - 0.05 * lag + 20 * (lag == 100)) / 20)
     assert cepstral_peak_prominence(np.fft.rfft(cepstrum).real[None])[0] == pytest.approx(20, abs=0.2)
 

@@ -1,17 +1,26 @@
 """Stacked training does what training one network after the other does."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import log_loss, recall_score
 
-from ser_utils import training
+from ser_utils import paths, training
 from ser_utils.backend import keras
 from ser_utils.guard import LeakError
 from ser_utils.models import MODELS
 from ser_utils.training import Fit
 
 MLP = MODELS["original_mlp"]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    """A cache of the test's own, which is written but not read: what is trained twice is to be trained twice."""
+    monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
+    monkeypatch.setenv("SER_CACHE_READ", "off")
 
 
 @pytest.fixture(scope="module")
@@ -185,3 +194,99 @@ def test_curves_of_validation_are_those_of_the_probabilities(blobs):
         assert curve.val_accuracy == pytest.approx((chances.argmax(axis=1) == y[rows]).mean())
         assert curve.val_uar == pytest.approx(recall_score(y[rows], chances.argmax(axis=1), average="macro"))
         assert curve.val_loss == pytest.approx(log_loss(y[rows], chances), rel=1e-4)
+
+
+# What was trained before
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """With the cache read: how many trainings each stack had that was trained."""
+    monkeypatch.delenv("SER_CACHE_READ")
+    found, fit_stack = [], training._fit_stack
+
+    def noted(named, x, y, trainings, n_classes, batch_size):
+        found.append(len(trainings))
+        return fit_stack(named, x, y, trainings, n_classes, batch_size)
+
+    monkeypatch.setattr(training, "_fit_stack", noted)
+    return found
+
+
+def two_seeds(**how):
+    """Two fits of one seed, on other rows, and one of another: two stacks."""
+    cuts = ((0, 0), (3, 0), (0, 1))
+    how = {"validation": np.arange(110, 130), "test": np.arange(130, 150), "epochs": 3} | how
+    return [Fit(train=np.arange(start, 100), seed=seed, **how) for start, seed in cuts]
+
+
+def test_what_was_trained_before_is_not_trained_again(blobs, trained):
+    x, y = blobs
+    first = fit(x, y, two_seeds())
+    assert trained == [2, 1]
+    for n_jobs in (1, 2):
+        for one, other in zip(first, fit(x, y, two_seeds(), n_jobs=n_jobs), strict=True):
+            assert (one.epochs, type(one.epochs)) == (other.epochs, type(other.epochs))
+            pd.testing.assert_frame_equal(one.history, other.history)
+            np.testing.assert_array_equal(one.probabilities, other.probabilities)
+            np.testing.assert_array_equal(one.validation, other.validation)
+            assert [a.tobytes() for a in one.weights] == [a.tobytes() for a in other.weights] and len(one.weights) == 6
+            np.testing.assert_array_equal(one.scaler.transform(x), other.scaler.transform(x))
+    assert trained == [2, 1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epochs": 4},
+        {"stop_early": True},
+        {"keep_weights": False},
+        {"test": np.arange(131, 150)},
+        {"validation": None},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_other_fits_are_trained(blobs, trained, change):
+    x, y = blobs
+    fit(x, y, two_seeds())
+    trained.clear()
+    fit(x, y, two_seeds(**change))
+    assert sum(trained) == 3
+
+
+def test_a_changed_row_retrains_only_the_stack_that_has_it(blobs, trained):
+    x, y = blobs
+    fits = [Fit(train=np.arange(start, start + 60), seed=seed, epochs=2) for seed, start in enumerate((0, 80))]
+    fit(x, y, fits)
+    trained.clear()
+    changed = x.copy()
+    changed[0] += 1
+    fit(changed, y, fits)
+    assert trained == [1]
+    fit(x, (y + (np.arange(len(y)) == 100)) % 3, fits)
+    assert trained == [1, 1]
+    fit(x, y, fits, batch_size=16)
+    assert trained == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("change", [{"label_smoothing": 0.2}, {"balanced": True}, {"patience": 3}, {"min_delta": 0.1}])
+def test_a_network_that_learns_otherwise_is_trained(blobs, trained, monkeypatch, change):
+    x, y = blobs
+    fit(x, y, two_seeds())
+    trained.clear()
+    monkeypatch.setitem(MODELS, "original_mlp", replace(MLP, **change))
+    fit(x, y, two_seeds())
+    assert trained == [2, 1]
+
+
+def test_an_edited_entry_is_noticed_and_only_it_is_trained_again(blobs, trained):
+    x, y = blobs
+    first = fit(x, y, two_seeds())
+    trained.clear()
+    kept = sorted(path for path in (paths.CACHE / "fits").rglob("*") if path.is_file())
+    assert len(kept) == 2
+    whole = kept[0].read_bytes()
+    kept[0].write_bytes(whole[:-1])
+    for one, other in zip(first, fit(x, y, two_seeds()), strict=True):
+        np.testing.assert_array_equal(one.probabilities, other.probabilities)
+    assert len(trained) == 1 and kept[0].read_bytes() == whole

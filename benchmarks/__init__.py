@@ -1,0 +1,1 @@
+"""What the study's fast code is measured against."""

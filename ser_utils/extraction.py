@@ -1,0 +1,196 @@
+"""From recordings to tables of features: one pass over the audio, on all cores, keeping what was computed before."""
+
+import hashlib
+import io
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from ser_utils import cache, code
+from ser_utils.audio import AudioError, heard_as, read_audio, warm_up
+from ser_utils.augment import AUGMENTATIONS, ORIGINAL, augment, check_strengths, check_variants, depends_on
+from ser_utils.errors import StudyError
+from ser_utils.features import FeatureSet, get_feature_set
+from ser_utils.parallel import each, everywhere
+from ser_utils.progress import progress, waiting
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One feature set of one variant; with the functions themselves, as another process may not have registered them."""
+
+    features: str
+    variant: str
+    feature_set: FeatureSet
+    change: Callable | None
+
+    def code(self) -> str | None:
+        """The version of the code that computes it."""
+        change = [self.change] if self.change else []
+        return code.version(self.feature_set.extract, *change, "ser_utils.augment", "ser_utils.audio", alone=__name__)
+
+
+def clip_features(
+    path: Path, audio: bytes | None, sha256: str, cells: list[Cell], strengths: Mapping, clip: str, seed: int
+) -> list[np.ndarray]:
+    """Features of one recording, which is read once, and each of its variants made once.
+
+    Parameters
+    ----------
+    path : Path
+        The recording.
+    audio : bytes or None
+        What is in it, where this process cannot read it there.
+    sha256 : str
+        Checksum of its bytes.
+    cells : list of Cell
+        Those of a feature set one after the other.
+    strengths, clip, seed
+        See `ser_utils.augment.augment`.
+
+    Returns
+    -------
+    list of np.ndarray [shape=(n_features,)]
+        In the order of `cells`.
+    """
+    try:
+        audio = path.read_bytes() if audio is None else audio
+    except OSError as error:
+        raise StudyError(f"{clip} is not there any more: run 01_explore again.") from error
+    if hashlib.sha256(audio).hexdigest() != sha256:
+        raise StudyError(f"{clip} was changed while the study ran: run it again.")
+    try:
+        y, native_sr = read_audio(io.BytesIO(audio), mono=False)
+    except AudioError as error:
+        raise StudyError(f"{clip} cannot be used any more, {error}: run 01_explore again.") from error
+    rows = []
+    with threadpool_limits(1):  # a matrix product's last digit depends on how many threads share it
+        for entry, group in itertools.groupby(cells, key=lambda cell: cell.feature_set):
+            own, sr = heard_as(y, native_sr, sr=entry.sr, mono=entry.mono)
+            for cell in group:
+                made = augment(own, sr=sr, variant=cell.variant, strengths=strengths, clip=clip, seed=seed, change=cell.change)
+                rows.append(np.asarray(entry.extract(made, sr), np.float32))
+    return rows
+
+
+def feature_tables(
+    files: list[str],
+    *,
+    root: Path,
+    features: Sequence[str],
+    variants: list[str],
+    strengths: Mapping,
+    seed: int = 0,
+    n_jobs: int = -1,
+    scheduler: str = "",
+) -> dict[str, pd.DataFrame]:
+    """The features of recordings and their variants, of several feature sets in one pass over the audio.
+
+    What was computed before, from the same audio, settings and code, is taken from the cache (`ser_utils.cache`).
+
+    Parameters
+    ----------
+    files : list of str
+        Recordings, relative to `root`.
+    root : Path
+        Folder of the corpus.
+    features : sequence of str
+        Names in `FEATURE_SETS`.
+    variants : list of str
+        Names in `ser_utils.augment.AUGMENTATIONS`; the original always comes first.
+    strengths : mapping
+        See `ser_utils.augment.STRENGTHS`.
+    seed : int
+        Seed of the augmentation.
+    n_jobs : int
+        Processes; -1 for one a core. The tables do not depend on it.
+    scheduler : str
+        Of a cluster; see `ser_utils.parallel`. Workers that see `root` at the same path read the audio there; else it is sent.
+
+    Returns
+    -------
+    dict of str to pd.DataFrame [columns=file, variant, then the features' names]
+        By feature set; sorted as `files`, then as `variants`; one row a clip and variant.
+    """
+    sets = {name: get_feature_set(name) for name in features}
+    check_variants(variants)
+    check_strengths(strengths)
+    variants = [ORIGINAL, *variants]
+    cells = [Cell(name, v, entry, AUGMENTATIONS.get(v)) for name, entry in sets.items() for v in variants]
+    values = {name: np.empty((len(files), len(variants), len(entry.names)), np.float32) for name, entry in sets.items()}
+    rows = {cell: values[cell.features][:, variants.index(cell.variant)] for cell in cells}  # views: filled in place
+    made_from = {"strengths": strengths, "seed": seed}
+    missing = {}
+    for i, (file, sha256) in enumerate(zip(files, hashes(root, files), strict=True)):
+        kept = [cache.load("features", _entry(cell, sha256, clip=file, **made_from)) for cell in cells]
+        left = [cell for cell, entry in zip(cells, kept, strict=True) if entry is None]
+        for cell, entry in zip(cells, kept, strict=True):
+            if entry is not None:
+                rows[cell][i] = entry["row"]
+        if left:
+            missing[i] = (sha256, cells if left == cells else left)
+    for i, computed in _computed(files, missing, root, strengths, seed, n_jobs=n_jobs, scheduler=scheduler):
+        sha256, left = missing[i]
+        for cell, row in zip(left, computed, strict=True):
+            cache.save("features", _entry(cell, sha256, clip=files[i], **made_from), {"row": row})
+            rows[cell][i] = row
+    return {name: _table(files, variants, entry.names, values[name]) for name, entry in sets.items()}
+
+
+def _table(files: list[str], variants: list[str], names: tuple[str, ...], values: np.ndarray) -> pd.DataFrame:
+    """Values [shape=(n_files, n_variants, n_names)] as a table, without a copy of them."""
+    table = pd.DataFrame(values.reshape(len(files) * len(variants), len(names)), columns=list(names), copy=False)
+    table.insert(0, "file", [file for file in files for _ in variants])
+    table.insert(1, "variant", variants * len(files))
+    return table
+
+
+def _computed(
+    files: list[str], missing: Mapping, root: Path, strengths: Mapping, seed: int, *, n_jobs: int, scheduler: str
+) -> Iterator[tuple[int, list[np.ndarray]]]:
+    """Number and rows of each recording that has something missing, as they come."""
+    if not missing:
+        return
+    with waiting("loading librosa's kernels (compiling them, the first time on a machine, takes 20 s)"):
+        warm_up()
+    send = bool(scheduler) and set(everywhere(scheduler, _hash, root / files[0])) != {_hash(root / files[0])}
+    tasks = (
+        (root / files[i], (root / files[i]).read_bytes() if send else None, sha256, left, strengths, files[i], seed)
+        for i, (sha256, left) in missing.items()
+    )
+    done = each(clip_features, tasks, n_jobs=n_jobs, scheduler=scheduler)
+    done = progress(done, total=len(files), done=len(files) - len(missing), desc="features", unit="clip")
+    yield from zip(missing, done, strict=True)
+
+
+def _entry(cell: Cell, sha256: str, *, strengths: Mapping, clip: str, seed: int) -> str:
+    """The name under which a row is kept."""
+    made = depends_on(cell.variant, strengths=strengths, clip=clip, seed=seed)
+    entry = {"sr": cell.feature_set.sr, "mono": cell.feature_set.mono}
+    return cache.key(code=cell.code(), audio=sha256, features=cell.features, variant=cell.variant, **entry, **made)
+
+
+def hashes(root: Path, files: list[str]) -> list[str]:
+    """SHA-256 of recordings; `StudyError` where one is not there."""
+    found = []
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(files), 256):  # each that waits takes more memory than its clip's row of features
+            found += pool.map(_hash, (root / file for file in files[start : start + 256]))
+    if None in found:
+        raise StudyError(f"{files[found.index(None)]} is not there any more: run 01_explore again.")
+    return found
+
+
+def _hash(path: Path) -> str | None:
+    """SHA-256 of a file; None where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None

@@ -1,0 +1,433 @@
+"""Tables of features: their rows, one pass over the audio, what the cache saves, and the same bytes however many processes."""
+
+import functools
+import itertools
+import re
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile as sf
+
+from ser_utils import cache, code, extraction, paths, short_time
+from ser_utils.audio import AudioError, read_audio
+from ser_utils.augment import AUGMENTATIONS, ORIGINAL, STRENGTHS, augment
+from ser_utils.errors import StudyError
+from ser_utils.features import FEATURE_SETS, FeatureSet, write_table
+from ser_utils.functionals import functionals, names
+from ser_utils.original38 import NAMES, original38
+
+DEMO = paths.ROOT / "data" / "demo"
+FILES = ["f1/neu-f1-b1.ogg", "m1/rab-m1-b1.ogg", "f2/tri-f2-d2.ogg"]
+SETS = ("original38", "functionals")
+SR = 48_000
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    """A cache of the test's own, which is written but not read: what is computed twice is to be computed twice."""
+    monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
+    monkeypatch.setenv("SER_CACHE_READ", "off")
+    monkeypatch.setenv("SER_PROGRESS", "off")
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """With the cache read: the set, variant and file of each row that was computed."""
+    monkeypatch.delenv("SER_CACHE_READ")
+    found, clip_features = [], extraction.clip_features
+
+    def noted(path, audio, sha256, cells, strengths, clip, seed):
+        found.extend((cell.features, cell.variant, clip) for cell in cells)
+        return clip_features(path, audio, sha256, cells, strengths, clip, seed)
+
+    monkeypatch.setattr(extraction, "clip_features", noted)
+    return found
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """A folder with three clips that a test may change."""
+    for file in FILES:
+        (tmp_path / "corpus" / file).parent.mkdir(parents=True)
+        shutil.copy(DEMO / file, tmp_path / "corpus" / file)
+    return tmp_path / "corpus"
+
+
+def tables_of(files=FILES, variants=("noise", "shift"), n_jobs=1, features=("original38",), **how):
+    how = {"root": DEMO, "strengths": STRENGTHS, "seed": 0} | how
+    return extraction.feature_tables(list(files), features=list(features), variants=list(variants), n_jobs=n_jobs, **how)
+
+
+def table_of(*args, features="original38", **how):
+    return tables_of(*args, features=[features], **how)[features]
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paths, "CACHE", tmp_path_factory.mktemp("cache"))
+        patch.setenv("SER_PROGRESS", "off")
+        return table_of()
+
+
+# Rows
+
+
+def test_table_has_a_row_for_each_clip_and_variant(table):
+    assert list(table.columns) == ["file", "variant", *NAMES]
+    assert list(zip(table.file, table.variant, strict=True)) == [
+        (file, variant) for file in FILES for variant in (ORIGINAL, "noise", "shift")
+    ]
+    assert (table[list(NAMES)].dtypes == np.float32).all()
+    assert np.isfinite(table[list(NAMES)]).all().all()
+    assert not table.duplicated(list(NAMES)).any()
+
+
+@pytest.mark.parametrize("variant", [ORIGINAL, "noise", "shift"])
+def test_rows_are_the_features_of_the_clips_variants(table, variant):
+    y, sr = read_audio(DEMO / FILES[1], sr=SR)
+    y = augment(y, sr=sr, variant=variant, strengths=STRENGTHS, clip=FILES[1], seed=0)
+    found = table.query("file == @FILES[1] and variant == @variant")[list(NAMES)].to_numpy()[0]
+    np.testing.assert_allclose(found, original38(y, sr), rtol=1e-5)
+
+
+def test_table_depends_on_neither_order_nor_company_nor_processes(table):
+    keys = ["file", "variant"]
+    expected = table.set_index(keys)
+    backwards = table_of(FILES[::-1], variants=["shift", "noise"], n_jobs=2).set_index(keys)
+    pd.testing.assert_frame_equal(backwards.loc[expected.index], expected, check_exact=True)
+    alone = table_of(FILES[2:], variants=["noise"]).set_index(keys)
+    pd.testing.assert_frame_equal(alone, expected.loc[alone.index], check_exact=True)
+
+
+def test_another_seed_changes_the_variants_alone(table):
+    other = table_of(FILES[:1], variants=["noise"], seed=1)
+    values, others = (one.query("file == @FILES[0]").set_index("variant")[list(NAMES)] for one in (table, other))
+    assert (values.loc[ORIGINAL] == others.loc[ORIGINAL]).all()
+    assert (values.loc["noise"] != others.loc["noise"]).mean() > 0.9
+
+
+def test_several_sets_at_once_are_each_as_alone():
+    together = tables_of(FILES[:2], features=SETS, variants=["noise"])
+    assert list(together) == list(SETS)
+    for name in SETS:
+        alone = table_of(FILES[:2], features=name, variants=["noise"])
+        pd.testing.assert_frame_equal(together[name], alone, check_exact=True)
+
+
+def test_same_bytes_for_one_process_and_two(tmp_path):
+    for n_jobs in (1, 2):
+        for name, made in tables_of(features=SETS, variants=["noise", "stretch_pitch"], n_jobs=n_jobs).items():
+            for suffix in ("csv", "npz"):
+                write_table(made, tmp_path / f"{name}-{n_jobs}.{suffix}")
+    for name, suffix in itertools.product(SETS, ("csv", "npz")):
+        one, two = ((tmp_path / f"{name}-{n_jobs}.{suffix}").read_bytes() for n_jobs in (1, 2))
+        assert one == two
+
+
+def test_a_clip_is_read_once_and_each_frame_of_a_variant_transformed_once(monkeypatch):
+    reads, frames = [], []
+    powers = short_time.powers
+    monkeypatch.setattr(extraction, "warm_up", lambda: None)
+    monkeypatch.setattr(extraction, "read_audio", lambda *args, **how: reads.append(1) or read_audio(*args, **how))
+    monkeypatch.setattr(short_time, "powers", lambda cut, window: frames.append(len(cut)) or powers(cut, window))
+    table_of(FILES[:1], variants=["noise", "shift"])
+    y, _ = read_audio(DEMO / FILES[0], sr=SR)
+    assert frames == 3 * [1 + y.size // 512]
+    tables_of(FILES[1:], features=SETS, variants=list(AUGMENTATIONS))
+    assert len(reads) == 1 + 2
+
+
+# What is registered
+
+
+def test_an_entry_in_the_registry_is_all_that_a_new_set_needs(monkeypatch):
+    monkeypatch.setitem(FEATURE_SETS, "peak", FeatureSet(("peak",), 16_000, lambda y, sr: np.array([np.abs(y).max()])))
+    made = table_of(FILES[:1], variants=[], features="peak")
+    assert made.columns.tolist() == ["file", "variant", "peak"]
+    assert made.peak[0] == np.abs(read_audio(DEMO / FILES[0])[0]).max()
+
+
+def extremes(y, sr):
+    return np.array([y.min(), y.max()])
+
+
+def halved(y, sr, rng, strengths):
+    return y / 2
+
+
+@pytest.mark.parametrize("local", [False, True], ids=["of a module", "in a function"])
+def test_what_is_registered_at_run_time_is_there_in_other_processes(monkeypatch, local):
+    entry = FeatureSet(("low", "high"), 16_000, (lambda y, sr: extremes(y, sr)) if local else extremes)
+    monkeypatch.setitem(FEATURE_SETS, "extremes", entry)
+    change = (lambda y, sr, rng, strengths: y / 2) if local else halved
+    monkeypatch.setitem(AUGMENTATIONS, "halved", change)
+    made = table_of(features="extremes", variants=["halved"], n_jobs=2)
+    pd.testing.assert_frame_equal(made, table_of(features="extremes", variants=["halved"]), check_exact=True)
+    by_variant = made.set_index("variant")[["low", "high"]]
+    np.testing.assert_array_equal(by_variant.loc["halved"], by_variant.loc[ORIGINAL] / 2)
+
+
+# Requests and recordings that cannot work
+
+
+@pytest.mark.parametrize(
+    ("how", "text"),
+    [
+        ({"features": "egemaps"}, "Unknown feature set 'egemaps': expected one of original38, functionals."),
+        ({"variants": ["echo"]}, "Unknown augmentation 'echo': there are"),
+        ({"variants": [ORIGINAL]}, "'original' is not an augmentation"),
+        ({"strengths": STRENGTHS | {"stretch_rate": 0}}, "STRETCH_RATE is 0: expected more than 0"),
+        ({"files": [FILES[0], "f1/nowhere.ogg"]}, "f1/nowhere.ogg is not there any more: run 01_explore again."),
+    ],
+)
+def test_bad_request_is_refused_in_one_sentence(how, text):
+    with pytest.raises(StudyError, match=re.escape(text)):
+        table_of(**how)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_recording_that_went_silent_is_named(tmp_path, n_jobs):
+    sf.write(tmp_path / "a.wav", np.zeros(16_000), 16_000)
+    with pytest.raises(StudyError, match="^a.wav cannot be used any more, silent.*: run 01_explore again.$"):
+        table_of(["a.wav"], root=tmp_path, n_jobs=n_jobs)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_recording_that_changes_while_the_study_runs_is_named(corpus, monkeypatch, n_jobs):
+    before = extraction.hashes(corpus, FILES)
+    monkeypatch.setattr(extraction, "hashes", lambda root, files: before)
+    with (corpus / FILES[1]).open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(StudyError, match=f"^{FILES[1]} was changed while the study ran: run it again.$"):
+        table_of(root=corpus, n_jobs=n_jobs)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_recording_that_goes_away_while_the_study_runs_is_named(corpus, monkeypatch, n_jobs):
+    before = extraction.hashes(corpus, FILES)
+    monkeypatch.setattr(extraction, "hashes", lambda root, files: before)
+    (corpus / FILES[2]).unlink()
+    with pytest.raises(StudyError, match=f"^{FILES[2]} is not there any more: run 01_explore again.$"):
+        table_of(root=corpus, n_jobs=n_jobs)
+
+
+@pytest.mark.parametrize(("sr", "channels"), [(8_000, 1), (44_100, 2)])
+def test_eight_khz_and_stereo_recordings_have_features(tmp_path, sr, channels):
+    hiss = np.random.default_rng(0).uniform(-0.5, 0.5, (sr, channels))
+    sf.write(tmp_path / "a.wav", hiss, sr)
+    made = table_of(["a.wav"], root=tmp_path, variants=[])
+    assert np.isfinite(made[list(NAMES)]).all().all()
+    assert made.centroid_hz[0] < sr / 2
+
+
+# What was computed before
+
+
+def rows(*variants, files=FILES, features=("original38",)):
+    """What `computed` notes for these variants."""
+    return set(itertools.product(features, variants, files))
+
+
+def test_a_second_call_computes_nothing(monkeypatch):
+    monkeypatch.delenv("SER_CACHE_READ")
+    first = tables_of(features=SETS)
+    monkeypatch.setattr(extraction, "clip_features", lambda *_: pytest.fail("it was computed again"))
+    for n_jobs in (1, 2):
+        for name, again in tables_of(features=SETS, n_jobs=n_jobs).items():
+            pd.testing.assert_frame_equal(again, first[name], check_exact=True)
+
+
+ALL_VARIANTS = list(AUGMENTATIONS)
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        ({"strengths": STRENGTHS | {"noise_amplitude": 0.05}}, ["noise"]),
+        ({"strengths": STRENGTHS | {"stretch_rate": 0.9}}, ["stretch", "stretch_pitch"]),
+        ({"strengths": STRENGTHS | {"pitch_steps": 1.0}}, ["pitch", "stretch_pitch"]),
+        ({"strengths": STRENGTHS | {"shift_max_s": 0.2}}, ["shift"]),
+        ({"seed": 1}, ["noise", "shift"]),
+    ],
+    ids=["NOISE_AMPLITUDE", "STRETCH_RATE", "PITCH_STEPS", "SHIFT_MAX_S", "AUGMENT_SEED"],
+)
+def test_a_changed_parameter_recomputes_only_what_depends_on_it(computed, monkeypatch, change, again):
+    table_of(FILES[:1], variants=ALL_VARIANTS)
+    computed.clear()
+    made = table_of(FILES[:1], variants=ALL_VARIANTS, **change)
+    assert set(computed) == rows(*again, files=FILES[:1]) and len(computed) == len(again)
+    monkeypatch.setenv("SER_CACHE_READ", "off")
+    pd.testing.assert_frame_equal(made, table_of(FILES[:1], variants=ALL_VARIANTS, **change), check_exact=True)
+
+
+def test_a_changed_recording_recomputes_only_its_own_rows(computed, corpus):
+    first = table_of(root=corpus).set_index("file")
+    computed.clear()
+    y, sr = read_audio(DEMO / FILES[1])
+    sf.write(corpus / FILES[1], 0.5 * y, sr)
+    second = table_of(root=corpus).set_index("file")
+    assert set(computed) == rows(ORIGINAL, "noise", "shift", files=[FILES[1]])
+    same = [FILES[0], FILES[2]]
+    pd.testing.assert_frame_equal(second.loc[same], first.loc[same], check_exact=True)
+    np.testing.assert_allclose(second.rms[FILES[1]], 0.5 * first.rms[FILES[1]], rtol=0.01)
+
+
+def test_more_clips_variants_and_sets_compute_only_what_is_new(computed):
+    table_of(FILES[:2], variants=["noise"])
+    computed.clear()
+    table_of(FILES, variants=["noise"])
+    assert set(computed) == rows(ORIGINAL, "noise", files=FILES[2:])
+    computed.clear()
+    table_of(FILES, variants=["shift", "noise"])
+    assert set(computed) == rows("shift")
+    computed.clear()
+    tables_of(FILES, variants=["noise"], features=SETS)
+    assert set(computed) == rows(ORIGINAL, "noise", features=["functionals"])
+
+
+def test_a_recording_under_another_name_keeps_what_does_not_depend_on_its_name(computed, corpus):
+    first = table_of(FILES[:1], root=corpus, variants=["noise", "stretch"])
+    computed.clear()
+    (corpus / FILES[0]).rename(corpus / "f1" / "again.ogg")
+    second = table_of(["f1/again.ogg"], root=corpus, variants=["noise", "stretch"])
+    assert set(computed) == rows("noise", files=["f1/again.ogg"])
+    alike = (first[list(NAMES)] == second[list(NAMES)]).all(axis=1)
+    assert dict(zip(first.variant, alike, strict=True)) == {ORIGINAL: True, "noise": False, "stretch": True}
+
+
+def entries():
+    return sorted(path for path in (paths.CACHE / "features").rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda entry: entry[:-7] + bytes([entry[-7] ^ 1]) + entry[-6:],
+        lambda entry: entry[: len(entry) // 2],
+        lambda entry: entry[:10],
+        lambda entry: b"",
+        lambda entry: entry + b"\0",
+    ],
+    ids=["a bit flipped", "cut off", "cut off in the checksum", "empty", "longer"],
+)
+def test_an_edited_entry_is_noticed_and_only_it_is_recomputed(computed, spoil):
+    first = table_of()
+    assert len(entries()) == len(computed) == 9
+    computed.clear()
+    victim = entries()[4]
+    whole = victim.read_bytes()
+    victim.write_bytes(spoil(whole))
+    second = table_of()
+    assert len(computed) == 1
+    pd.testing.assert_frame_equal(second, first, check_exact=True)
+    assert victim.read_bytes() == whole, "it is mended"
+    table_of()
+    assert len(computed) == 1
+
+
+def test_an_entry_does_not_pass_for_another(computed):
+    first = table_of()
+    computed.clear()
+    one, other = entries()[2:4]
+    one.write_bytes(other.read_bytes())
+    pd.testing.assert_frame_equal(table_of(), first, check_exact=True)
+    assert len(computed) == 1
+
+
+def test_other_code_computes_everything_again(computed, monkeypatch):
+    table_of()
+    computed.clear()
+    monkeypatch.setattr(code, "_version", functools.cache(lambda names, alone: "another"))
+    table_of()
+    assert set(computed) == rows(ORIGINAL, "noise", "shift")
+
+
+def test_what_is_defined_in_a_notebook_is_not_kept(computed, monkeypatch):
+    def mean(y, sr):
+        return np.array([y.mean()])
+
+    mean.__module__ = "__main__"
+    monkeypatch.setitem(FEATURE_SETS, "mean", FeatureSet(("mean",), 16_000, mean))
+    for _ in range(2):
+        table_of(features="mean", variants=["noise"])
+        assert set(computed) == rows(ORIGINAL, "noise", features=["mean"])
+        computed.clear()
+    assert not entries()
+
+
+def test_a_run_that_is_stopped_has_kept_what_it_finished(computed, monkeypatch):
+    clip_features = extraction.clip_features
+
+    def stops(path, audio, sha256, cells, strengths, clip, seed):
+        if clip == FILES[1]:
+            raise KeyboardInterrupt
+        return clip_features(path, audio, sha256, cells, strengths, clip, seed)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(extraction, "clip_features", stops)
+        table_of()
+    assert set(computed) == rows(ORIGINAL, "noise", "shift", files=FILES[:1])
+    computed.clear()
+    table_of()
+    assert set(computed) == rows(ORIGINAL, "noise", "shift", files=FILES[1:])
+
+
+def test_a_cache_that_cannot_be_written_stops_nothing(table, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("where the folder should be")
+    monkeypatch.setattr(paths, "CACHE", tmp_path / "file")
+    monkeypatch.setattr(cache, "_broken", set())
+    pd.testing.assert_frame_equal(table_of(), table, check_exact=True)
+
+
+# Recordings of several channels
+
+
+def stereo(path, delay=6):
+    y = (0.1 * np.random.default_rng(0).standard_normal(SR // 2)).astype(np.float32)
+    two = np.stack([np.pad(y, (0, delay)), np.pad(0.5 * y, (delay, 0))])
+    sf.write(path, two.T, SR, subtype="FLOAT")
+    return two
+
+
+def test_channels_are_kept_on_demand(tmp_path):
+    two = stereo(tmp_path / "a.wav")
+    y, sr = read_audio(tmp_path / "a.wav", mono=False)
+    assert (sr, y.dtype) == (SR, np.float32)
+    np.testing.assert_array_equal(y, two)
+    np.testing.assert_array_equal(read_audio(tmp_path / "a.wav")[0], two.mean(axis=0))
+    kept, mixed = (read_audio(tmp_path / "a.wav", sr=16_000, mono=mono)[0] for mono in (False, True))
+    assert kept.shape == (2, mixed.size)
+    np.testing.assert_allclose(kept.mean(axis=0), mixed, atol=1e-5)
+
+
+def test_one_channel_is_kept_as_one(tmp_path):
+    sf.write(tmp_path / "a.wav", stereo(tmp_path / "b.wav")[0, : SR // 2], SR)
+    y, _ = read_audio(tmp_path / "a.wav", mono=False)
+    assert y.shape == (1, SR // 2)
+
+
+def test_it_is_the_mix_that_is_checked(tmp_path):
+    y = stereo(tmp_path / "b.wav")[0]
+    sf.write(tmp_path / "a.wav", np.stack([y, -y], axis=1), SR, subtype="FLOAT")
+    with pytest.raises(AudioError, match="silent"):
+        read_audio(tmp_path / "a.wav", mono=False)
+
+
+def test_set_hears_the_channels_that_it_asks_for(tmp_path, monkeypatch):
+    stereo(tmp_path / "a.wav")
+    for mono in (False, True):
+        monkeypatch.setitem(FEATURE_SETS, "ndim", FeatureSet(("ndim",), SR, lambda y, sr: np.array([y.ndim]), mono))
+        made = table_of(["a.wav"], root=tmp_path, features="ndim", variants=list(AUGMENTATIONS))
+        assert (made["ndim"] == (1 if mono else 2)).all()
+
+
+def test_functionals_are_a_registered_set_that_keeps_channels(tmp_path):
+    stereo(tmp_path / "a.wav")
+    made = table_of(["a.wav"], root=tmp_path, features="functionals", variants=["noise"])
+    assert list(made.columns) == ["file", "variant", *names()]
+    y, sr = read_audio(tmp_path / "a.wav", sr=16_000, mono=False)
+    np.testing.assert_allclose(made[list(names())].to_numpy()[0], functionals(y, sr), rtol=1e-4, atol=1e-4)
+    assert (made.iloc[0, 2:] != made.iloc[1, 2:]).mean() > 0.5

@@ -1,0 +1,132 @@
+"""Short-time spectra, there and back, and the phase vocoder: librosa's numbers at all lengths, and in digital silence.
+
+librosa works in the precision that it is given. Its phase vocoder adds up angles without end, up to 1600 radians a frame, of
+which float32 keeps seven digits: after a minute of sound (28 x the clip) bins are off by three quarters of the highest. So
+librosa computes in float64 here. The vocoder is compared from the same spectra: where a bin is as good as silent, the last
+digit of an FFT decides on its phase, which then stays with it, and no ear or mean over frames can tell.
+"""
+
+import librosa
+import numpy as np
+import pytest
+
+from ser_utils import paths, short_time
+from ser_utils.audio import read_audio
+
+SPEECH, _ = read_audio(paths.ROOT / "data" / "demo" / "f1" / "gio-f1-b1.ogg", sr=48_000)
+HISS = np.random.default_rng(0).standard_normal(60_000).astype(np.float32)
+PAUSE = np.zeros(12_345, np.float32)
+SIGNALS = {
+    "speech": SPEECH,
+    "odd": SPEECH[:33_333],
+    "whole frames": SPEECH[: 64 * 512],
+    "a sample less": SPEECH[: 64 * 512 - 1],
+    "hiss": HISS[:20_001],
+    "with digital silence": np.concatenate([PAUSE, SPEECH[:30_001], PAUSE, SPEECH[30_001:60_000], PAUSE]),
+    "digital silence": PAUSE,
+    "a click": np.eye(1, 9_001, 4_000, dtype=np.float32)[0],
+    "under two frames": HISS[:2_500],
+    "under half a frame": HISS[:511],
+    "two samples": HISS[:2],
+    "one sample": HISS[:1],
+}
+RATES = (0.5, 0.8, 0.8 * 2 ** (-0.7 / 12), 1.0, 1.25, 3.3)
+
+pytestmark = pytest.mark.filterwarnings("ignore:n_fft=.* is too large for input signal")
+
+
+@pytest.fixture(params=SIGNALS)
+def y(request):
+    return SIGNALS[request.param]
+
+
+def off(found, expected):
+    """The largest difference, as a share of the highest value."""
+    assert found.shape == expected.shape
+    return np.abs(found - expected).max(initial=0) / max(np.abs(expected).max(initial=0), 1e-30)
+
+
+def test_spectra_are_librosas(y):
+    D = short_time.spectra(y)
+    assert D.dtype == np.complex64
+    assert off(D.T, librosa.stft(y.astype(np.float64))) < 5e-7
+
+
+@pytest.mark.parametrize("how", [{"n_fft": 512, "hop": 160}, {"n_fft": 2048, "hop": 160, "win_length": 1024}])
+def test_spectra_of_other_frames_are_librosas(y, how):
+    keywords = {"n_fft": how["n_fft"], "hop_length": how["hop"], "win_length": how.get("win_length")}
+    assert off(short_time.spectra(y, **how).T, librosa.stft(y.astype(np.float64), **keywords)) < 5e-7
+
+
+@pytest.mark.parametrize("name", ["odd", "hiss", "under two frames"])
+def test_reflected_ends_are_librosas(name):
+    y = SIGNALS[name]
+    expected = librosa.stft(y.astype(np.float64), pad_mode="reflect")
+    assert off(short_time.spectra(y, pad_mode="reflect").T, expected) < 5e-7
+    assert off(short_time.spectra(y).T, expected) > 1e-3
+
+
+def test_power_is_the_square_of_the_magnitude(y):
+    cut = short_time.frames(y, n_fft=2048, hop=512)
+    assert cut.shape == (1 + len(y) // 512, 2048)
+    S = short_time.powers(cut, short_time.hann(2048, 2048))
+    assert S.dtype == np.float32
+    assert off(S, np.abs(short_time.spectra(y)).astype(np.float64) ** 2) < 5e-7
+
+
+def test_blocks_are_all_frames_once():
+    for n in (0, 1, short_time.BLOCK - 1, short_time.BLOCK, short_time.BLOCK + 1, 1_000):
+        assert np.array_equal(np.concatenate([[], *(np.arange(n)[block] for block in short_time.blocks(n))]), np.arange(n))
+
+
+# And back
+
+
+def test_signal_comes_back(y):
+    back = short_time.signal(short_time.spectra(y), n=len(y))
+    assert back.dtype == np.float32
+    assert off(back, y) < 1e-6
+
+
+@pytest.mark.parametrize("n", [100, 20_001, 33_333, 33_332, 50_000])
+@pytest.mark.parametrize("hop", [512, 256, 1024])
+def test_signal_of_any_spectra_is_librosas_at_any_length(n, hop):
+    D = short_time.spectra(SIGNALS["odd"], hop=hop)
+    D = D * np.exp(2j * np.pi * np.random.default_rng(1).uniform(size=D.shape))  # the spectra of no signal: frames disagree
+    D[:, [0, -1]] = D[:, [0, -1]].real  # a real signal's have no phase there
+    expected = librosa.istft(D.T.astype(np.complex128), hop_length=hop, length=n)
+    found = short_time.signal(D.astype(np.complex64), n=n, hop=hop)
+    assert found.shape == (n,)
+    # Close to the end hardly any window reaches: what is divided by the little weight there has few digits.
+    inner = slice(256, min(n, len(SIGNALS["odd"]) - 256))
+    np.testing.assert_allclose(found[inner], expected[inner], atol=2e-6 * np.abs(expected).max())
+    assert (found[len(SIGNALS["odd"]) + 2_048 :] == 0).all()
+
+
+# The phase vocoder
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_phase_vocoder_is_librosas(y, rate):
+    D = short_time.spectra(y)
+    found = short_time.phase_vocoder(D, rate=rate)
+    assert found.dtype == np.complex64
+    assert off(found.T, librosa.phase_vocoder(D.T.astype(np.complex128), rate=rate)) < 1e-5
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_stretched_signal_is_librosas(y, rate):
+    D, n = short_time.spectra(y), round(len(y) / rate)
+    found = short_time.signal(short_time.phase_vocoder(D, rate=rate), n=n)
+    expected = librosa.istft(librosa.phase_vocoder(D.T.astype(np.complex128), rate=rate), length=n)
+    assert off(found, expected) < 1e-5
+
+
+def test_phases_stay_right_in_a_minute_of_sound_where_librosas_in_float32_do_not():
+    D = short_time.spectra(np.tile(SPEECH, 28))
+    assert len(D) * 512 / 48_000 > 59
+    expected = librosa.phase_vocoder(D.T.astype(np.complex128), rate=0.8).T
+    found = short_time.phase_vocoder(D, rate=0.8)
+    assert off(found, expected) < 5e-5
+    assert off(np.abs(found), np.abs(expected)) < 5e-5  # numbers of length 1 stay so
+    assert off(librosa.phase_vocoder(D.T, rate=0.8).T, expected) > 0.1  # or compare with librosa's own precision again

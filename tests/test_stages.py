@@ -1,0 +1,369 @@
+"""Notebooks are run again when something that they follow from has changed, or something they left, and only then."""
+
+import json
+import os
+import shutil
+
+import nbformat
+import pytest
+
+from ser_utils import __main__, code, parallel, paths, stages, study
+from ser_utils.errors import StudyError
+
+ALL = ["01_first", "02_second", "03_third"]
+PARAMETERS = """CORPUS: str = "demo"  # which
+VARIANT: str = ""  # name
+N_JOBS: int = -1  # processes
+SCHEDULER: str = ""  # cluster
+N: int = 4  # number"""
+OUT = "from ser_utils import paths\nout = paths.out_dir(paths.run_name(CORPUS, VARIANT))"
+CODE = {
+    "01_first": '_ = (out / "half.txt").write_text(str(N // 2))',
+    "02_second": 'from ser_utils import audio\n_ = (out / "same.txt").write_text((out / "half.txt").read_text())',
+    "03_third": '_ = (out / "end.txt").write_text((out / "same.txt").read_text() * 2)',
+}
+ABOUT = {
+    "01_first": {"audio": True, "writes": ["half.txt"]},
+    "02_second": {"reads": ["half.txt"], "writes": ["same.txt"]},
+    "03_third": {"reads": ["sam*.txt"], "writes": ["end.txt"]},
+}
+
+
+def book(name):
+    return paths.NOTEBOOKS / f"{name}.ipynb"
+
+
+def write(name, source=None, about=None, remark="", parameters=PARAMETERS):
+    cells = [
+        nbformat.v4.new_markdown_cell(f"# The {name} notebook\n{remark}"),
+        nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell(OUT),
+        nbformat.v4.new_code_cell(CODE[name] if source is None else source),
+    ]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook.metadata = {"kernelspec": kernel, "ser": {"sentence": "One sentence.", **(about or ABOUT[name])}}
+    nbformat.write(notebook, book(name))
+
+
+@pytest.fixture
+def small_study(tmp_path, monkeypatch):
+    """Three small notebooks, each of which reads what the one before wrote, and a corpus of two recordings."""
+    for name in ("NOTEBOOKS", "OUT", "REPORTS", "CACHE", "DATA"):
+        monkeypatch.setattr(paths, name, tmp_path / name.lower())
+        monkeypatch.setenv(f"SER_{name}", str(tmp_path / name.lower()))  # for kernels
+    paths.NOTEBOOKS.mkdir()
+    (paths.DATA / "demo" / "f1").mkdir(parents=True)
+    for emotion in ("neu", "tri"):
+        shutil.copy(paths.ROOT / "data" / "demo" / "f1" / f"{emotion}-f1-b1.ogg", paths.DATA / "demo" / "f1")
+    for name in ALL:
+        write(name)
+
+
+@pytest.fixture
+def ran(small_study, monkeypatch):
+    """The notebooks that have been run: here and with bare pages, as kernels and rendering take a second each."""
+    names = []
+
+    def render(executed, run, failed):
+        page = paths.reports_dir(run) / f"{executed.stem}.html"
+        page.write_text(f"page 2 of {executed.stem}")
+
+    def execute(notebook, executed, parameters):
+        names.append(notebook.stem)
+        executed.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(notebook, executed)
+        seen = {}
+        for cell in nbformat.read(notebook, as_version=4).cells[1:]:
+            try:
+                exec(cell.source, seen)
+            except Exception as error:
+                return str(error)
+            seen |= parameters if "tags" in cell.metadata else {}
+        return None
+
+    monkeypatch.setattr(study, "execute", execute)
+    monkeypatch.setattr(study, "render", render)
+    return names
+
+
+def run_again(ran, *settings, **how):
+    """Run the study and give the notebooks that this ran."""
+    ran.clear()
+    study.run("demo", settings=settings, **how)
+    return list(ran)
+
+
+def text(name):
+    return (paths.OUT / "demo" / name).read_text()
+
+
+def test_a_second_run_says_unchanged_and_runs_nothing(small_study, capsys):
+    """In kernels, as it is."""
+    assert study.run("demo", settings=["N=6"]) == 0
+    assert "unchanged" not in capsys.readouterr().out
+    left = {path: path.stat().st_mtime_ns for top in (paths.OUT, paths.REPORTS) for path in top.rglob("*.*") if path.is_file()}
+    assert study.run("demo", settings=["N=6"]) == 0
+    assert [line for line in capsys.readouterr().out.splitlines() if "..." in line] == [f"{name} ... unchanged" for name in ALL]
+    touched = {path.name for path, stamp in left.items() if path.stat().st_mtime_ns != stamp}
+    assert touched == {"index.html", "manifest.json", "run.json"}
+    assert text("end.txt") == "33"
+
+
+def test_the_first_run_runs_all_in_order(ran):
+    assert run_again(ran) == ALL
+    assert run_again(ran) == []
+    assert text("end.txt") == "22"
+
+
+# What a notebook follows from
+
+
+def rewrite(name, **how):
+    return lambda patch: write(name, **how)
+
+
+def append(place, name, more):
+    def change(patch):
+        path = getattr(paths, place) / "demo" / name
+        path.write_bytes(path.read_bytes() + more)
+
+    return change
+
+
+def code_of(module):
+    """The source of a module is another."""
+
+    def change(patch):
+        version = code._version
+        patch.setattr(code, "_version", lambda names, alone: "another" if module in names else version(names, alone))
+
+    return change
+
+
+def execute_and_save(patch):
+    """As JupyterLab saves a notebook that was run there: with its output."""
+    notebook = nbformat.read(book("02_second"), as_version=4)
+    notebook.cells[3].execution_count = 3
+    notebook.cells[3].outputs = [nbformat.v4.new_output("stream", text="done")]
+    nbformat.write(notebook, book("02_second"))
+
+
+CHANGES = {
+    "a recording": (append("DATA", "f1/neu-f1-b1.ogg", b"x"), ["01_first"]),
+    "one recording more": (lambda patch: shutil.copytree(paths.DATA / "demo" / "f1", paths.DATA / "demo" / "f2"), ["01_first"]),
+    "a recording's name": (
+        lambda patch: (paths.DATA / "demo" / "f1" / "neu-f1-b1.ogg").rename(paths.DATA / "demo" / "f1" / "neu-f1-b2.ogg"),
+        ["01_first"],
+    ),
+    "no recording": (append("DATA", "README.md", b"x"), []),
+    "source that gives the same": (rewrite("01_first", source=f"{CODE['01_first']}  # a remark"), ["01_first"]),
+    "source that gives another": (rewrite("01_first", source=CODE["01_first"].replace("// 2", "// 3")), ALL),
+    "source that writes nothing": (rewrite("02_second", source="pass"), ["02_second"]),
+    "prose": (rewrite("02_second", remark="More words."), ["02_second"]),
+    "metadata": (rewrite("02_second", about=ABOUT["02_second"] | {"sentence": "Another."}), ["02_second"]),
+    "a default": (rewrite("02_second", parameters=PARAMETERS.replace("= 4", "= 5")), ["02_second"]),
+    "output saved in a notebook": (execute_and_save, []),
+    "the same again": (rewrite("02_second"), []),
+    "a module that one imports": (code_of("ser_utils.audio"), ["02_second"]),
+    "a module that all import": (code_of("ser_utils.paths"), ALL),
+    "the templates of pages": (lambda patch: patch.setattr(stages, "_hash_all", lambda files: "another"), ALL),
+}
+
+
+@pytest.mark.parametrize(("change", "again"), CHANGES.values(), ids=CHANGES)
+def test_what_has_changed_decides_what_is_run_again(ran, monkeypatch, change, again):
+    (paths.DATA / "demo" / "README.md").write_text("no recording")
+    run_again(ran)
+    with monkeypatch.context() as patch:
+        change(patch)
+        assert run_again(ran) == again
+        assert run_again(ran) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "again", "end"),
+    [
+        (["N=5"], ["01_first", "02_second", "03_third"], "22"),
+        (["N_JOBS=1"], [], "22"),
+        (['SCHEDULER="tcp://127.0.0.1:9"', "N_JOBS=2"], [], "22"),
+    ],
+    ids=str,
+)
+def test_parameters_count_but_for_those_that_say_how_to_compute(ran, monkeypatch, settings, again, end):
+    monkeypatch.setattr(parallel, "check_address", lambda address: None)
+    run_again(ran)
+    assert run_again(ran, *settings) == again
+    assert run_again(ran, *settings) == []
+    assert text("end.txt") == end
+
+
+def test_a_parameter_counts_only_in_notebooks_that_have_it_and_in_what_follows(ran):
+    for name in ALL[1:]:
+        write(name, parameters=PARAMETERS.rpartition("\n")[0])
+    run_again(ran)
+    assert run_again(ran, "N=5") == ["01_first"]  # whose result is the same
+    assert run_again(ran, "N=6") == ALL
+    assert text("end.txt") == "33"
+
+
+def test_a_variant_is_a_run_of_its_own(ran):
+    run_again(ran)
+    assert run_again(ran, 'VARIANT="mine"') == ALL
+    assert run_again(ran) == [] == run_again(ran, 'VARIANT="mine"')
+
+
+# What a notebook left
+
+
+@pytest.mark.parametrize("how", ["removed", "altered", "emptied"])
+@pytest.mark.parametrize(
+    "name", ["out/same.txt", "out/executed/02_second.ipynb", "out/executed/02_second.json", "reports/02_second.html"]
+)
+def test_a_notebook_whose_result_is_gone_or_altered_is_run_again(ran, name, how):
+    run_again(ran)
+    top, _, rest = name.partition("/")
+    path = getattr(paths, top.upper()) / "demo" / rest
+    before = path.read_bytes()
+    path.unlink() if how == "removed" else path.write_bytes(before.replace(b"2", b"3") if how == "altered" else b"")
+    assert run_again(ran) == ["02_second"]
+    assert path.read_bytes() == before
+    assert run_again(ran) == []
+
+
+@pytest.mark.parametrize("marker", ["{}", "[]", "null", '{"depends_on": {}}', '{"depends_on": {}, "left": []}', "\xff"])
+def test_a_marker_that_says_nothing_of_use_is_none(ran, marker):
+    run_again(ran)
+    (paths.OUT / "demo" / "executed" / "03_third.json").write_text(marker, encoding="latin-1")
+    assert run_again(ran) == ["03_third"]
+
+
+def test_the_index_and_the_manifest_are_always_written(ran):
+    run_again(ran)
+    left = [paths.REPORTS / "demo" / "index.html", paths.OUT / "demo" / "manifest.json"]
+    before = [path.read_bytes() for path in left]
+    for path in left:
+        path.unlink()
+    assert run_again(ran) == []
+    assert [path.read_bytes() for path in left] == before
+
+
+# Runs that are to start anew, that fail, or that meet another
+
+
+def test_from_runs_what_follows_unchanged_or_not(ran):
+    run_again(ran)
+    assert run_again(ran, start="02") == ["02_second", "03_third"]
+    assert run_again(ran) == []
+
+
+def test_fresh_runs_all_and_takes_nothing_from_the_cache(ran, monkeypatch):
+    monkeypatch.delenv("SER_CACHE_READ", raising=False)
+    write("03_third", source='import os\n_ = (out / "read.txt").write_text(os.environ.get("SER_CACHE_READ", "on"))')
+    run_again(ran)
+    assert text("read.txt") == "on"
+    assert run_again(ran, fresh=True) == ALL
+    assert text("read.txt") == "off"
+    assert "SER_CACHE_READ" not in os.environ
+    assert run_again(ran, start="03") == ["03_third"]
+    assert text("read.txt") == "on"
+
+
+def test_a_notebook_that_failed_is_run_again_and_those_behind_it_too(ran, capsys):
+    run_again(ran)
+    write("02_second", source="raise ValueError('the disk is full')")
+    for _ in range(2):
+        assert run_again(ran) == ["02_second"]
+        assert "the disk is full" in capsys.readouterr().out
+        assert sorted(path.stem for path in (paths.OUT / "demo" / "executed").glob("0*.json")) == ["01_first"]
+    write("02_second")
+    assert run_again(ran) == ["02_second", "03_third"]
+    assert run_again(ran) == []
+
+
+def test_a_run_that_is_stopped_goes_on_with_the_notebook_it_was_in(ran, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(study, "render", lambda executed, *_: _interrupt() if executed.stem == "02_second" else executed)
+        study.run("demo")
+    assert ran == ALL[:2]
+    (paths.REPORTS / "demo").mkdir(parents=True, exist_ok=True)
+    assert run_again(ran) == ALL[1:]
+
+
+def _interrupt():
+    raise KeyboardInterrupt
+
+
+def test_what_is_changed_while_a_notebook_runs_is_seen_by_the_next_run(ran, monkeypatch):
+    """The notebook may have read it before or after."""
+    execute = study.execute
+
+    def execute_and_edit(notebook, *how):
+        execute(notebook, *how)
+        if notebook.stem == "02_second":
+            write("02_second", remark="Edited while it ran.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(study, "execute", execute_and_edit)
+        assert run_again(ran) == ALL
+    assert run_again(ran) == ["02_second"]
+    assert run_again(ran) == []
+
+
+def test_code_that_is_changed_while_the_study_runs_leaves_nothing_done(ran, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(code, "LOADED", 0)
+        assert run_again(ran) == ALL == run_again(ran)
+    assert run_again(ran) == ALL
+    assert run_again(ran) == []
+
+
+@pytest.mark.parametrize("source", ["%matplotlib inline", "!ls", "def (:"])
+def test_a_notebook_that_is_not_plain_python_has_its_turn(ran, source):
+    write("02_second", source=source)
+    assert run_again(ran) == ALL[:2]  # the second fails here, where there is no IPython, and in its place
+
+
+def test_a_second_run_on_the_same_folder_is_refused_and_one_beside_it_is_not(ran, capsys):
+    with study._alone("demo"):
+        assert __main__.main(["run", "demo"]) == 1
+        said = capsys.readouterr().err
+        assert said.startswith("Another run is writing out/demo: wait for it, or") and said.count("\n") == 1
+        assert not ran and not (paths.OUT / "demo").exists()
+        assert run_again(ran, 'VARIANT="other"') == ALL
+    assert run_again(ran) == ALL
+
+
+def test_a_run_needs_no_cache(ran, monkeypatch):
+    paths.CACHE.write_text("where the folder should be")
+    assert run_again(ran) == ALL
+    assert run_again(ran) == []
+
+
+def test_a_run_that_failed_does_not_keep_others_out(ran, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(StudyError):
+        patch.setattr(study, "write_index", lambda *_: _refuse())
+        study.run("demo")
+    assert run_again(ran) == []
+
+
+def _refuse():
+    raise StudyError("no")
+
+
+def test_what_a_killed_run_left_half_written_is_swept_away(ran):
+    names = [".utterances.4194399.csv", "executed/.01_first.4194399.json", ".gitkeep", f".mine.{os.getpid()}.csv"]
+    left = [paths.out_dir("demo") / name for name in names] + [paths.reports_dir("demo") / ".index.4194399.html"]
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("half")
+    run_again(ran)
+    assert [path.exists() for path in left] == [False, False, True, True, False]
+
+
+def test_a_marker_names_no_machine_or_folder(ran):
+    """So a run's folder can be moved to another machine."""
+    run_again(ran)
+    for path in (paths.OUT / "demo" / "executed").glob("0*.json"):
+        assert str(paths.OUT.parent) not in path.read_text()
+        assert set(json.loads(path.read_text())) == {"depends_on", "left"}
