@@ -40,27 +40,26 @@ def loads(key=KEY):
 # What an entry is found by
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"x": PARTS["x"] + np.eye(2, 3) * 1e-15},
-        {"x": PARTS["x"].astype(np.float32)},
-        {"x": PARTS["x"].view(np.int64)},
-        {"x": PARTS["x"].astype(">f8")},
-        {"x": PARTS["x"].reshape(3, 2)},
-        {"x": PARTS["x"].reshape(3, 2).T},
-        {"x": PARTS["x"].tolist()},
-        {"seed": 2},
-        {"seed": "1"},
-        {"seed": None},
-        {"strengths": {"rate": 0.8, "steps": 0.70000001}},
-        {"strengths": {"rate": 0.8}},
-        {"strengths": {"rate": 0.7, "steps": 0.8}},
-        {"more": 0},
-        {"code": "d"},
-    ],
-    ids=str,
-)
+CHANGES = {
+    "a last digit": {"x": PARTS["x"] + np.eye(2, 3) * 1e-15},
+    "precision": {"x": PARTS["x"].astype(np.float32)},
+    "type": {"x": PARTS["x"].view(np.int64)},
+    "order of bytes": {"x": PARTS["x"].astype(">f8")},
+    "shape": {"x": PARTS["x"].reshape(3, 2)},
+    "order of values": {"x": PARTS["x"].T},
+    "no array": {"x": PARTS["x"].tolist()},
+    "a number": {"seed": 2},
+    "a text": {"seed": "1"},
+    "nothing": {"seed": None},
+    "a setting": {"strengths": {"rate": 0.8, "steps": 0.70000001}},
+    "a setting less": {"strengths": {"rate": 0.8}},
+    "settings exchanged": {"strengths": {"rate": 0.7, "steps": 0.8}},
+    "one more": {"more": 0},
+    "code": {"code": "d"},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_key_changes_with_whatever_is_changed(change):
     other = cache.key(**({"code": "c"} | PARTS | change))
     assert len(other) == 64 and other != KEY
@@ -71,6 +70,7 @@ def test_a_key_changes_with_the_name_that_a_value_has():
         code="c", test=PARTS["x"], train=ARRAYS["row"]
     )
     assert cache.key(code="c", a=1, b=2) != cache.key(code="c", a=2, b=1)
+    assert len({cache.key(code="c", **{name: value}) for name in ("train", "test") for value in (1, x)}) == 4
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_a_second_run_says_unchanged_and_runs_nothing(small_study, capsys):
     """In kernels, as it is."""
     assert study.run("demo", settings=["N=6"]) == 0
     assert "unchanged" not in capsys.readouterr().out
-    left = {path: path.stat().st_mtime_ns for top in (paths.OUT, paths.REPORTS) for path in top.rglob("*.*") if path.is_file()}
+    left = {path: path.stat().st_mtime_ns for top in (paths.OUT, paths.REPORTS) for path in (top / "demo").rglob("*.*")}
     assert study.run("demo", settings=["N=6"]) == 0
     assert [line for line in capsys.readouterr().out.splitlines() if "..." in line] == [f"{name} ... unchanged" for name in ALL]
     touched = {path.name for path, stamp in left.items() if path.stat().st_mtime_ns != stamp}
