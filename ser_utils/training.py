@@ -12,6 +12,7 @@ import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from unittest import mock
 
 import joblib
 import numpy as np
@@ -389,9 +390,10 @@ class _Stack:
     @functools.cache  # noqa: B019  (few seeds, and as long-lived as the stack)
     def _fresh(self, seed: int) -> list[np.ndarray]:
         """What a network starts from under a seed: weights and the state of dropout."""
-        # Keras draws the seeds of layers from here; its set_random_seed would throw away what TensorFlow has compiled, too
-        random.seed(seed)
-        network = self.build()
+        # Keras draws the seeds of layers from here; its set_random_seed would throw away what TensorFlow has compiled, too, and
+        # random.seed would share the generator with other threads, of which a cluster's worker has some
+        with mock.patch.object(random, "randint", random.Random(seed).randint):
+            network = self.build()
         return [v.numpy() for v in (*network.trainable_variables, *network.non_trainable_variables)]
 
     def start(self, seed: int) -> None:

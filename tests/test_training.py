@@ -1,5 +1,7 @@
 """Stacked training does what training one network after the other does."""
 
+import random
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -290,3 +292,25 @@ def test_an_edited_entry_is_noticed_and_only_it_is_trained_again(blobs, trained)
     for one, other in zip(first, fit(x, y, two_seeds()), strict=True):
         np.testing.assert_array_equal(one.probabilities, other.probabilities)
     assert len(trained) == 1 and kept[0].read_bytes() == whole
+
+
+def test_a_thread_that_draws_random_numbers_meanwhile_changes_nothing(blobs):
+    """A cluster's worker has such threads: the network starts from its seed all the same."""
+    x, y = blobs
+    one = Fit(train=np.arange(70), test=np.arange(70, 150), seed=3, epochs=2)
+    alone = fit(x, y, [one])[0].probabilities
+    stop = threading.Event()
+
+    def draw():
+        while not stop.wait(1e-4):
+            random.random()
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    try:
+        for _ in range(3):
+            training._compiled.cache_clear()
+            np.testing.assert_array_equal(fit(x, y, [one])[0].probabilities, alone)
+    finally:
+        stop.set()
+        thread.join()
