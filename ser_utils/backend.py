@@ -20,8 +20,6 @@ def _silent_stderr() -> Iterator[None]:
         os.close(kept)
 
 
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # matrix products a third faster; not every build asks for it by itself
-
 # librosa asks for its caller's module by looking through all that are loaded: from a notebook's cell, and with TensorFlow's
 # thousands there, that takes 20 s. So it comes first.
 librosa.resample  # noqa: B018

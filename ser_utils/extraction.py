@@ -18,6 +18,7 @@ from ser_utils.augment import AUGMENTATIONS, ORIGINAL, augment, check_strengths,
 from ser_utils.errors import StudyError
 from ser_utils.features import FeatureSet, get_feature_set
 from ser_utils.parallel import each, everywhere
+from ser_utils.paths import file_hash
 from ser_utils.progress import progress, waiting
 
 
@@ -159,7 +160,7 @@ def _computed(
         return
     with waiting("loading librosa's kernels (compiling them, the first time on a machine, takes 20 s)"):
         warm_up()
-    send = bool(scheduler) and set(everywhere(scheduler, _hash, root / files[0])) != {_hash(root / files[0])}
+    send = bool(scheduler) and set(everywhere(scheduler, file_hash, root / files[0])) != {file_hash(root / files[0])}
     tasks = (
         (root / files[i], (root / files[i]).read_bytes() if send else None, sha256, left, strengths, files[i], seed)
         for i, (sha256, left) in missing.items()
@@ -181,16 +182,7 @@ def hashes(root: Path, files: list[str]) -> list[str]:
     found = []
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(files), 256):  # each that waits takes more memory than its clip's row of features
-            found += pool.map(_hash, (root / file for file in files[start : start + 256]))
+            found += pool.map(file_hash, (root / file for file in files[start : start + 256]))
     if None in found:
         raise StudyError(f"{files[found.index(None)]} is not there any more: run 01_explore again.")
     return found
-
-
-def _hash(path: Path) -> str | None:
-    """SHA-256 of a file; None where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None

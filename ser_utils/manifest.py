@@ -189,7 +189,7 @@ def _recordings(corpus: str) -> dict[str, object] | None:
     root = corpora.get_corpus(corpus).root
     files = corpora.audio_files(root)
     with ThreadPoolExecutor() as pool:
-        digests = list(pool.map(_hash_file, files))
+        digests = list(pool.map(paths.file_hash, files))
     names = [path.relative_to(root).as_posix() for path in files]
     return {"recordings": len(files), "sha256": _hash_of(dict(zip(names, digests, strict=True)))} if files else None
 
@@ -216,7 +216,7 @@ def content_hash(path: Path) -> str:
                 return _hash_of({name: _hash_member(archive, name) for name in archive.namelist()})
     except UNREADABLE:
         pass  # cut off: its bytes are all there is
-    return _hash_file(path)
+    return paths.file_hash(path)
 
 
 def _network_parts(path: Path) -> dict[str, str]:
@@ -248,11 +248,6 @@ def _lasting(config: object, key: str = "") -> object:
     if isinstance(config, list):
         return [_lasting(value) for value in config]
     return re.sub(r"_\d+$", "", config) if key == "name" and isinstance(config, str) else config
-
-
-def _hash_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _hash_member(archive: zipfile.ZipFile, name: str) -> str:

@@ -6,7 +6,10 @@
 import contextlib
 import functools
 import logging
+import os
 import socket
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -50,8 +53,10 @@ def each(
         backend = joblib.parallel_config(backend="dask", client=client)
     elif joblib.effective_n_jobs(n_jobs) == 1:
         return (function(*task) for task in tasks)
+    elif threads:
+        backend = joblib.parallel_config(backend="threading", n_jobs=n_jobs)
     else:
-        backend = joblib.parallel_config(backend="threading" if threads else "loky", n_jobs=n_jobs)
+        backend = joblib.parallel_config(backend="loky", n_jobs=n_jobs, initializer=_end_with, initargs=(os.getpid(),))
     with backend:
         pool = joblib.Parallel(return_as="generator")
     return pool(joblib.delayed(_call)(function, task) for task in tasks)
@@ -60,6 +65,17 @@ def each(
 def _call(function: Callable[..., Result], task: tuple) -> Result:
     """A task in one piece. Given one by one, joblib would lay arrays down on one worker of a cluster, and lose them with it."""
     return function(*task)
+
+
+def _end_with(parent: int) -> None:
+    """See that this worker ends soon after its parent; killed, that one would leave it waiting for minutes with its memory."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def check_address(scheduler: str) -> None:

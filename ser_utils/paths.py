@@ -3,6 +3,7 @@
 The environment variables ``SER_DATA``, ``SER_OUT``, ``SER_REPORTS`` and ``SER_CACHE`` move them elsewhere (the tests do).
 """
 
+import hashlib
 import json
 import os
 import re
@@ -66,6 +67,15 @@ def sweep(folder: Path) -> None:
         pid = re.fullmatch(r"\..+?\.(\d+)(\.\w+)?", path.name)
         if pid and path.is_file() and not Path("/proc", pid[1]).exists():
             path.unlink(missing_ok=True)
+
+
+def file_hash(path: Path) -> str | None:
+    """SHA-256 of a file, in hexadecimal digits; None where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def write_json(path: Path, values: object) -> None:

@@ -14,6 +14,7 @@ import nbformat
 
 from ser_utils import code, corpora, paths
 from ser_utils.extraction import hashes
+from ser_utils.paths import file_hash
 
 EXECUTION = ("N_JOBS", "SCHEDULER")
 """Parameters that say how to compute and change no result."""
@@ -44,7 +45,7 @@ class Stage:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
         now = self.depends_on()
-        return inputs == now and now["code"] is not None and all(_hash(_place(name)) == digest for name, digest in left)
+        return inputs == now and now["code"] is not None and all(file_hash(_place(name)) == digest for name, digest in left)
 
     def start(self) -> None:
         """Forget an earlier end, and note what is there, to see later what the notebook has written.
@@ -59,7 +60,7 @@ class Stage:
         now = self._files()
         written = [name for name, stamp in now.items() if self.before.get(name) != stamp]
         self.marker.parent.mkdir(parents=True, exist_ok=True)
-        paths.write_json(self.marker, {"depends_on": self.inputs, "left": {name: _hash(_place(name)) for name in written}})
+        paths.write_json(self.marker, {"depends_on": self.inputs, "left": {name: file_hash(_place(name)) for name in written}})
 
     def depends_on(self) -> dict[str, object]:
         """What the notebook's results follow from."""
@@ -73,7 +74,7 @@ class Stage:
             "parameters": {name: value for name, value in self.parameters.items() if name not in EXECUTION},
             "code": code.version(*code.imported(sources), "ser_utils.report"),
             "templates": _hash_all(path for path in Path(__file__).parent.rglob("*") if path.suffix not in (".py", ".pyc")),
-            "reads": {path.name: _hash(path) for path in reads},
+            "reads": {path.name: file_hash(path) for path in reads},
         }
         if about.get("audio"):
             root = corpora.get_corpus(self.corpus).root
@@ -108,13 +109,5 @@ def _place(name: str) -> Path:
     return (paths.OUT if kind == "out" else paths.REPORTS) / rest
 
 
-def _hash(path: Path) -> str | None:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
-
-
 def _hash_all(files) -> str:
-    return hashlib.sha256(json.dumps([(path.name, _hash(path)) for path in sorted(files)]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([(path.name, file_hash(path)) for path in sorted(files)]).encode()).hexdigest()

@@ -88,6 +88,22 @@ def test_no_tasks_give_no_results(how):
     assert list(parallel.each(slowly, [], **how)) == []
 
 
+LEAVES = """
+import os
+from ser_utils import parallel
+for pid in parallel.each(lambda i: os.getpid(), ((i,) for i in range(50)), n_jobs=2):
+    print(pid, flush=True)
+os._exit(9)
+"""
+
+
+def test_workers_do_not_outlive_a_process_that_was_killed():
+    done = subprocess.run([sys.executable, "-c", LEAVES], capture_output=True, text=True)
+    workers = set(done.stdout.split())
+    assert done.returncode == 9 and workers
+    _wait(lambda: not any(Path("/proc", pid, "exe").exists() for pid in workers), seconds=20)
+
+
 # Addresses where there is no cluster
 
 
@@ -208,7 +224,7 @@ def _wait(holds, seconds=60):
             if found := holds():
                 return found
         time.sleep(0.05)
-    raise TimeoutError("the cluster did not come up")
+    raise TimeoutError("what was waited for did not come")
 
 
 @pytest.fixture(scope="module")
