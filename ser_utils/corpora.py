@@ -17,6 +17,9 @@ from ser_utils.errors import StudyError
 EMOTIONS = ("neutral", "disgust", "joy", "fear", "anger", "surprise", "sadness")
 """The names that every corpus' labels are mapped to, in the order in which tables and figures show them."""
 
+UNKNOWN = "unknown"
+"""What stands for a speaker, a gender or a sentence that nothing tells."""
+
 COLUMNS = [
     "file",
     "corpus",
@@ -199,6 +202,12 @@ def utterance_table(corpus: Corpus, root: Path | None = None) -> tuple[pd.DataFr
             f"the first, {skipped[0]['file']}: {skipped[0]['reason']}."
         )
     return pd.DataFrame(rows, columns=COLUMNS), pd.DataFrame(skipped, columns=["file", "reason"])
+
+
+def read_utterances(path: Path) -> pd.DataFrame:
+    """Read ``utterances.csv``: names such as ``03`` or ``NA`` stay the texts they are."""
+    text = dict.fromkeys(("file", "corpus", "speaker", "gender", "sentence", "emotion", "sha256", "audio_sha256"), str)
+    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values={})
 
 
 def audio_files(root: Path) -> list[Path]:

@@ -219,7 +219,10 @@ PREDICTIONS = ("predictions.csv", "predictions_compared.csv")
 
 def read_predictions(folder: Path) -> pd.DataFrame:
     """All predictions of a run as one table: see `PREDICTIONS`."""
-    return pd.concat([pd.read_csv(folder / name) for name in PREDICTIONS], ignore_index=True)
+    text = dict.fromkeys(("file", "speaker", "sentence", "variant", "emotion", "predicted"), str)
+    return pd.concat(
+        [pd.read_csv(folder / name, dtype=text, keep_default_na=False) for name in PREDICTIONS], ignore_index=True
+    )
 
 
 def ladder(metrics: pd.DataFrame) -> pd.DataFrame:
