@@ -68,12 +68,8 @@ def contours(y: np.ndarray) -> Contours:
     """
     S = power_spectra(y, n_fft=N_FFT, win_length=N_FFT) / N_FFT
     long = power_spectra(y, n_fft=N_FFT_LONG, win_length=WIN_F0)
-    energy = decibels(S[HZ >= LOWEST_HZ].sum(axis=0))
-    loud = np.percentile(energy, 95)
+    energy, active, span = activity(S)
     f0_hz, strength = track_f0(y)
-    active = energy > loud - ACTIVE_DB
-    first, last = np.flatnonzero(active)[[0, -1]]
-    span = slice(first, last + 1)
     S, long, energy, active = S[:, span], long[:, span], energy[span], active[span]
     f0_hz, strength = f0_hz[span], strength[span]
     level = decibels(np.mean(10 ** (energy[active] / 10)))
@@ -85,6 +81,24 @@ def contours(y: np.ndarray) -> Contours:
         spectral=spectral_tracks(S, level_db=level),
         voice=voice_tracks(long, f0_hz=f0_hz, strength=strength),
     )
+
+
+def activity(S: np.ndarray) -> tuple[np.ndarray, np.ndarray, slice]:
+    """Where somebody speaks, from power spectra [shape=(1 + N_FFT // 2, n_frames)].
+
+    Returns
+    -------
+    energy : np.ndarray [shape=(n_frames,)]
+        In dB.
+    active : np.ndarray [shape=(n_frames,), dtype=bool]
+        Frames within `ACTIVE_DB` of the loud ones.
+    span : slice
+        From the first active frame to the last.
+    """
+    energy = decibels(S[HZ >= LOWEST_HZ].sum(axis=0))
+    active = energy > np.percentile(energy, 95) - ACTIVE_DB
+    first, last = np.flatnonzero(active)[[0, -1]]
+    return energy, active, slice(first, last + 1)
 
 
 def voice_tracks(S: np.ndarray, *, f0_hz: np.ndarray, strength: np.ndarray) -> dict[str, np.ndarray]:

@@ -12,10 +12,11 @@ import pandas as pd
 from ser_utils.augment import ORIGINAL
 from ser_utils.corpora import class_order, relabel
 from ser_utils.errors import StudyError
-from ser_utils.features import FEATURE_SETS
+from ser_utils.features import FEATURE_SETS, FRAMES, get_feature_set
 from ser_utils.folds import TEST, VALIDATION, of_fold
 from ser_utils.guard import check_fit
-from ser_utils.models import Model, get_model, with_normalisation
+from ser_utils.models import Model, build_network, get_model, searched, with_normalisation
+from ser_utils.sequences import padded
 from ser_utils.training import Fit, Fitted, chosen_epochs, fit_all
 
 PREDICTION_COLUMNS = [
@@ -34,7 +35,6 @@ PREDICTION_COLUMNS = [
 ]
 """Columns of ``predictions.csv``; one probability column ``p_<emotion>`` per class follows."""
 SPEAKER_NORMS = ("none", "speaker")
-SELECTION_SEEDS = 2  # seeds of the inner folds that choose settings: their mean decides, more change little
 Key = tuple[int, int]
 Name = TypeVar("Name")
 
@@ -49,16 +49,20 @@ class System:
 
 
 def systems(model: str, features: str, speaker_norms: list[str]) -> dict[str, System]:
-    """The systems that a notebook's parameters name, by normalisation.
+    """The systems that a notebook's parameters name, by normalisation; without `features`, on the model's own.
 
     Raises
     ------
     StudyError
-        A name is unknown, or the system is the original one, which is tested anyway.
+        A name is unknown, the model cannot take the features, or the system is the original one, which is tested anyway.
     """
-    get_model(model)
-    if features not in FEATURE_SETS:
-        raise StudyError(f"Unknown features {features!r}: expected one of {', '.join(FEATURE_SETS)}.")
+    features = features or get_model(model).features
+    if get_feature_set(features).sequences != get_model(model).sequences:
+        fit = [name for name, entry in FEATURE_SETS.items() if entry.sequences == get_model(model).sequences]
+        kind = "sequences of frames" if get_model(model).sequences else "one row a clip"
+        raise StudyError(
+            f"The model {model!r} takes {kind}, which {features!r} is not: expected FEATURES among {', '.join(fit)}."
+        )
     if not speaker_norms or not set(speaker_norms) <= set(SPEAKER_NORMS):
         raise StudyError(f"SPEAKER_NORMS is {speaker_norms}: expected one or both of {', '.join(SPEAKER_NORMS)}.")
     if (model, features) == ("original_mlp", "original38"):
@@ -73,7 +77,8 @@ class Data:
     rows: pd.DataFrame
     """Columns file, variant, speaker, gender, sentence, emotion, audio_sha256."""
     x: np.ndarray
-    """Features [shape=(n_rows, n_features)], normalised by speaker where the system is."""
+    """Features [shape=(n_rows, n_features)], or sequences [shape=(n_rows,), dtype=object] of arrays [shape=(n_frames,
+    n_features)]; normalised by speaker where the system is."""
     names: list[str]
 
     @functools.cached_property
@@ -122,8 +127,12 @@ def load(
     kept = features.file.isin(emotion.index)
     rows = features.loc[kept, ["file", "variant"]].reset_index(drop=True)
     rows = rows.join(labels.drop(columns="emotion"), on="file").join(emotion, on="file")
-    names = [name for name in features if name not in ("file", "variant")]
-    x = features.loc[kept, names].to_numpy(np.float32)
+    if FRAMES in features:
+        x = features.loc[kept, FRAMES].to_numpy()
+        names = [f"band_{i:02d}" for i in range(x[0].shape[1])]
+    else:
+        names = [name for name in features if name not in ("file", "variant")]
+        x = features.loc[kept, names].to_numpy(np.float32)
     return Data(rows, normalise(x, rows, speaker_norm), names)
 
 
@@ -140,7 +149,13 @@ def normalise(x: np.ndarray, rows: pd.DataFrame, speaker_norm: str) -> np.ndarra
     out, original = np.empty_like(x), (rows.variant == ORIGINAL).to_numpy()
     for index in rows.groupby("speaker").indices.values():
         own = x[index[original[index]]]
-        out[index] = (x[index] - own.mean(axis=0)) / scale_of(own.std(axis=0))
+        own = np.concatenate(own) if x.dtype == object else own
+        mean, scale = own.mean(axis=0), scale_of(own.std(axis=0))
+        if x.dtype == object:
+            for i in index:
+                out[i] = (x[i] - mean) / scale
+        else:
+            out[index] = (x[index] - mean) / scale
     return out
 
 
@@ -171,6 +186,7 @@ def run(
     protocol: str,
     batch_size: int = 0,
     augmented: bool | None = None,
+    search: int = 0,
     n_jobs: int = 1,
     scheduler: str = "",
 ) -> Result:
@@ -193,6 +209,8 @@ def run(
         Rows a step; 0 for the network's default.
     augmented : bool, optional
         Whether augmented variants train too; the default is the network's. Under ``as_published`` they always do.
+    search : int
+        How many settings to draw for the inner folds to choose among, besides the network's own choices.
     n_jobs : int
         Processes; the result does not depend on it.
     scheduler : str
@@ -202,8 +220,11 @@ def run(
     ------
     ser_utils.guard.LeakError
         Something crosses a boundary that the protocol declares.
+    StudyError
+        The model's function builds no network for these features and emotions.
     """
-    entry = get_model(system.model)
+    build_network(system.model, len(data.names), len(data.classes), **get_model(system.model).choices[0])
+    entry = searched(get_model(system.model), search)
     more = protocol == "as_published" or (entry.augmented if augmented is None else augmented)
     if more and not entry.augmented:  # as many steps as without augmentation
         share = (data.rows.variant == ORIGINAL).mean()
@@ -241,6 +262,9 @@ def _fit(
     system: System, data: Data, fits: Mapping[Name, Fit], *, batch_size: int, desc: str, n_jobs: int = 1, scheduler: str = ""
 ) -> dict[Name, tuple[Fit, Fitted]]:
     """Train a system's network for each fit, by name."""
+    if get_model(system.model).sequences:  # an epoch shows as many clips as there are, each in one of its variants
+        original = (data.rows.variant == ORIGINAL).to_numpy()
+        fits = {name: replace(fit, draw=int(original[fit.train].sum())) for name, fit in fits.items()}
     how = {"n_classes": len(data.classes), "batch_size": batch_size, "n_jobs": n_jobs, "scheduler": scheduler, "desc": desc}
     done = fit_all(system.model, data.x, data.y, list(fits.values()), **how)
     return {name: (fit, one) for (name, fit), one in zip(fits.items(), done, strict=True)}
@@ -252,6 +276,7 @@ def run_all(
     folds: Mapping[str, Mapping[int, pd.DataFrame]],
     *,
     batch_size: int = 0,
+    search: int = 0,
     n_jobs: int = 1,
     scheduler: str = "",
 ) -> dict[str, Result]:
@@ -264,7 +289,7 @@ def run_all(
     """
     longest_first = sorted(folds, key=lambda name: (name == "speaker", len(folds[name][min(folds[name])])), reverse=True)
     with ThreadPoolExecutor(2) as pool:
-        how = {"batch_size": batch_size, "n_jobs": n_jobs, "scheduler": scheduler}
+        how = {"batch_size": batch_size, "search": search, "n_jobs": n_jobs, "scheduler": scheduler}
         started = {name: pool.submit(run, system, data, folds[name], protocol=name, **how) for name in longest_first}
         try:
             return {name: started[name].result() for name in folds}
@@ -280,7 +305,7 @@ def choose(
 
     For each of the fold's training speakers every choice of settings is trained on the others and measured, after each epoch,
     on that speaker's original clips. The choice and the epoch with the highest mean (over speakers and
-    `SELECTION_SEEDS` seeds, smoothed over five epochs) are taken; then all training speakers train, for so long.
+    the model's `selection_seeds`, smoothed over five epochs) are taken; then all training speakers train, for so long.
 
     Returns
     -------
@@ -290,7 +315,7 @@ def choose(
     kept : dict
         By fold, those inner fits.
     """
-    seeds = sorted({seed for seed, _ in fits})[:SELECTION_SEEDS]
+    seeds = sorted({seed for seed, _ in fits})[: entry.selection_seeds]
     inner = {
         (fold, number, seed, name): replace(fit, settings=settings)
         for (seed, fold), outer in fits.items()
@@ -394,21 +419,23 @@ def cross_validation(fitted: Mapping[Key, tuple[Fit, Fitted]]) -> pd.DataFrame:
 
 
 def probabilities(system: System, data: Data, fit: Fit, done: Fitted, x: np.ndarray) -> np.ndarray:
-    """What a fitted network says [shape=(n, n_classes)] of other features [shape=(n, n_features)], as `data` has them."""
-    network = _built(system.model, data.x.shape[1], len(data.classes), tuple(sorted(fit.settings.items())))
+    """What a fitted network says [shape=(n, n_classes)] of other features [shape=(n, ...)], as `data` has them."""
+    network = _built(system.model, len(data.names), len(data.classes), tuple(sorted(fit.settings.items())))
     network.set_weights(done.weights)
+    if x.dtype == object:
+        return np.asarray(network(padded([done.scaler.transform(clip) for clip in x])))
     return np.asarray(network(done.scaler.transform(x)))
 
 
 @functools.lru_cache(maxsize=4)
 def _built(model: str, n_features: int, n_classes: int, settings: tuple):
     """A network to put weights in: building one takes longer than asking it."""
-    return get_model(model).build(n_features, n_classes, **dict(settings))
+    return build_network(model, n_features, n_classes, **dict(settings))
 
 
 def network_of(system: System, data: Data, fit: Fit, done: Fitted):
-    """The fitted network as a `keras.Sequential` that takes features as `data` has them."""
-    network = get_model(system.model).build(data.x.shape[1], len(data.classes), **fit.settings)
+    """The fitted network as a `keras.Model` that takes features as `data` has them."""
+    network = build_network(system.model, len(data.names), len(data.classes), **fit.settings)
     network.set_weights(done.weights)
     return with_normalisation(network, done.scaler.mean_, done.scaler.scale_)
 
@@ -418,8 +445,9 @@ def final_model(system: System, data: Data, *, epochs: int, settings: Mapping, b
 
     Returns
     -------
-    keras.Sequential
-        Takes features as `data` has them [shape=(n, n_features)], gives probabilities [shape=(n, n_classes)].
+    keras.Model
+        Takes features as `data` has them [shape=(n, n_features)], or padded sequences (see `ser_utils.models`), and gives
+        probabilities [shape=(n, n_classes)].
     """
     original = (data.rows.variant == ORIGINAL).to_numpy()
     train = np.arange(len(data.rows)) if get_model(system.model).augmented else np.flatnonzero(original)

@@ -16,7 +16,7 @@ from ser_utils import cache, code
 from ser_utils.audio import AudioError, heard_as, read_audio, warm_up
 from ser_utils.augment import AUGMENTATIONS, ORIGINAL, augment, check_strengths, check_variants, depends_on
 from ser_utils.errors import StudyError
-from ser_utils.features import FeatureSet, get_feature_set
+from ser_utils.features import FRAMES, FeatureSet, get_feature_set
 from ser_utils.parallel import each, everywhere
 from ser_utils.paths import file_hash
 from ser_utils.progress import progress, waiting
@@ -57,7 +57,7 @@ def clip_features(
 
     Returns
     -------
-    list of np.ndarray [shape=(n_features,)]
+    list of np.ndarray [shape=(n_features,) or (n_frames, n_features)]
         In the order of `cells`.
     """
     try:
@@ -117,14 +117,15 @@ def feature_tables(
     Returns
     -------
     dict of str to pd.DataFrame [columns=file, variant, then the features' names]
-        By feature set; sorted as `files`, then as `variants`; one row a clip and variant.
+        By feature set; sorted as `files`, then as `variants`; one row a clip and variant. A set of sequences has one column
+        instead of the names, `ser_utils.features.FRAMES`.
     """
     sets = {name: get_feature_set(name) for name in features}
     check_variants(variants)
     check_strengths(strengths)
     variants = [ORIGINAL, *variants]
     cells = [Cell(name, v, entry, AUGMENTATIONS.get(v)) for name, entry in sets.items() for v in variants]
-    values = {name: np.empty((len(files), len(variants), len(entry.names)), np.float32) for name, entry in sets.items()}
+    values = {name: _empty(entry, len(files), len(variants)) for name, entry in sets.items()}
     rows = {cell: values[cell.features][:, variants.index(cell.variant)] for cell in cells}  # views: filled in place
     made_from = {"strengths": strengths, "seed": seed}
     missing = {}
@@ -141,12 +142,23 @@ def feature_tables(
         for cell, row in zip(left, computed, strict=True):
             cache.save("features", _entry(cell, sha256, clip=files[i], **made_from), {"row": row})
             rows[cell][i] = row
-    return {name: _table(files, variants, entry.names, values[name]) for name, entry in sets.items()}
+    return {name: _table(files, variants, entry, values[name]) for name, entry in sets.items()}
 
 
-def _table(files: list[str], variants: list[str], names: tuple[str, ...], values: np.ndarray) -> pd.DataFrame:
-    """Values [shape=(n_files, n_variants, n_names)] as a table, without a copy of them."""
-    table = pd.DataFrame(values.reshape(len(files) * len(variants), len(names)), columns=list(names), copy=False)
+def _empty(entry: FeatureSet, n_files: int, n_variants: int) -> np.ndarray:
+    """Room for the values of a feature set; of sequences, which differ in length, for one array a cell."""
+    if entry.sequences:
+        return np.empty((n_files, n_variants), object)
+    return np.empty((n_files, n_variants, len(entry.names)), np.float32)
+
+
+def _table(files: list[str], variants: list[str], entry: FeatureSet, values: np.ndarray) -> pd.DataFrame:
+    """Values, as `_empty` has room for them, as a table, without a copy of them."""
+    n = len(files) * len(variants)
+    if entry.sequences:
+        table = pd.DataFrame({FRAMES: values.reshape(n)})
+    else:
+        table = pd.DataFrame(values.reshape(n, len(entry.names)), columns=list(entry.names), copy=False)
     table.insert(0, "file", [file for file in files for _ in variants])
     table.insert(1, "variant", variants * len(files))
     return table

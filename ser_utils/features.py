@@ -1,4 +1,4 @@
-"""Feature sets: each turns one recording into one row of named numbers, and a registry names them.
+"""Feature sets: each turns one recording into one row of named numbers, or into a sequence of such rows.
 
 To add one, write a function ``(y, sr) -> values`` and enter it in `FEATURE_SETS` with its names and sample rate.
 """
@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ser_utils import functionals, original38
+from ser_utils import functionals, log_mel, original38
 from ser_utils.errors import StudyError
 from ser_utils.paths import write_aside
+
+FRAMES = "frames"
+"""The column of a table of sequences: in each row an array [shape=(n_frames, n_features)]."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +27,13 @@ class FeatureSet:
     sr: int
     """Sample rate in Hz that recordings are brought to."""
     extract: Callable[[np.ndarray, int], np.ndarray]
-    """From a recording [shape=(n,), or (n_channels, n) unless mono] and its rate to values [shape=(len(names),)]."""
+    """From a recording [shape=(n,), or (n_channels, n) unless mono] and its rate to values [shape=(len(names),)], or
+    [shape=(n_frames, len(names))] where the set is of sequences."""
     mono: bool = True
     """Whether channels are averaged first. Not where their power is averaged later: two microphones some centimetres apart
     hear the voice at different times, and the average of their waveforms is a comb filter."""
+    sequences: bool = False
+    """Whether a recording gives a sequence of rows, as many as it is long."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -38,11 +44,13 @@ class FeatureSet:
 FEATURE_SETS = {
     "original38": FeatureSet(original38.NAMES, original38.SR, original38.original38),
     "functionals": FeatureSet(functionals.names, 16_000, functionals.functionals, mono=False),
+    "log_mel": FeatureSet(log_mel.NAMES, 16_000, log_mel.log_mel, mono=False, sequences=True),
 }
 
 
-FILES = {name: f"features_{name}.{'csv' if name == 'original38' else 'npz'}" for name in FEATURE_SETS}
-"""Where each set's table stands in ``out/<corpus>/``: the original's small one as CSV, larger ones as compact binary."""
+def file_name(features: str) -> str:
+    """Where a set's table stands in ``out/<corpus>/``: the original's small one as CSV, larger ones as compact binary."""
+    return f"features_{features}.{'csv' if features == 'original38' else 'npz'}"
 
 
 def get_feature_set(name: str) -> FeatureSet:
@@ -57,11 +65,12 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
     Parameters
     ----------
-    table : pd.DataFrame [columns=file, variant, then the features' names]
-        As `feature_table` returns it.
+    table : pd.DataFrame [columns=file, variant, then the features' names; or file, variant, frames]
+        As `ser_utils.extraction.feature_tables` returns it.
     path : Path
         ``.npz`` is compact and exact: arrays ``files``, ``variants``, ``names`` and ``values`` [shape=(n_rows, n_features),
-        dtype=float32]. Anything else is CSV, to seven digits.
+        dtype=float32]; of sequences, ``values`` has those of all clips one after the other and ``lengths`` [shape=(n_rows,)]
+        how many frames each has. Anything else is CSV, to seven digits.
     """
     names = table.columns.drop(["file", "variant"])
     with write_aside(path) as aside:
@@ -69,16 +78,25 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
             table.to_csv(aside, index=False, float_format="%.7g")
             return
         text = {"files": table.file, "variants": table.variant, "names": names}
+        if FRAMES in table:
+            values = np.concatenate(list(table[FRAMES]))
+            numbers = {"values": values, "lengths": np.array([len(frames) for frames in table[FRAMES]])}
+        else:
+            numbers = {"values": table[names].to_numpy(np.float32)}
         text = {key: np.array(list(column), dtype=str) for key, column in text.items()}  # objects would have to be pickled
-        np.savez_compressed(aside, **text, values=table[names].to_numpy(np.float32))
+        np.savez_compressed(aside, **text, **numbers)
 
 
 def read_features(path: Path, features: str) -> pd.DataFrame:
     """Read a table that `write_table` wrote, and check that its columns are those of the feature set."""
-    names = get_feature_set(features).names
+    entry = get_feature_set(features)
+    names = (FRAMES,) if entry.sequences else entry.names
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as arrays:
-            table = pd.DataFrame(arrays["values"], columns=arrays["names"].tolist())
+            if "lengths" in arrays:
+                table = pd.DataFrame({FRAMES: np.split(arrays["values"], np.cumsum(arrays["lengths"])[:-1])})
+            else:
+                table = pd.DataFrame(arrays["values"], columns=arrays["names"].tolist())
             table.insert(0, "file", arrays["files"].tolist())
             table.insert(1, "variant", arrays["variants"].tolist())
     else:

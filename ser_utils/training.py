@@ -9,6 +9,7 @@ Stacks are spread over processes.
 import functools
 import random
 import threading
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ import numpy as np
 import pandas as pd
 from sklearn.preprocessing import StandardScaler
 
-from ser_utils import cache, code
+from ser_utils import cache, code, sequences
 from ser_utils.backend import keras, tf
 from ser_utils.guard import check_scaler
 from ser_utils.metrics import uar
@@ -49,6 +50,8 @@ class Fit:
     """Of the network's build function."""
     keep_weights: bool = True
     """Whether the weights are wanted; of hundreds of fits few are."""
+    draw: int = 0
+    """How many of the training rows an epoch shows, drawn at random; 0 for all. Networks of sequences alone look at it."""
 
 
 @dataclass
@@ -67,6 +70,8 @@ class Fitted:
     """Fitted on the training rows alone."""
     validation: np.ndarray | None = None
     """Probabilities of the validation rows after each epoch [shape=(n_epochs, n_validation, n_classes)]."""
+    seconds: float = 0.0
+    """How long the training took, without compiling; of those trained together, a share each."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +107,8 @@ def fit_all(
     ----------
     model : str
         A name in `ser_utils.models.MODELS`.
-    x : np.ndarray [shape=(n_rows, n_features)]
-        Features as extracted; each fit standardises them by its own training rows.
+    x : np.ndarray [shape=(n_rows, n_features); or (n_rows,), dtype=object, of arrays of shape (n_frames, n_features)]
+        Features as extracted, rows or sequences as the model takes them; each fit standardises them by its own training rows.
     y : np.ndarray [shape=(n_rows,), dtype=int]
         Class numbers.
     fits : list of Fit
@@ -126,7 +131,7 @@ def fit_all(
     """
     size = batch_size or MODELS[model].batch_size
     shared = _shared(fits)
-    stacks = _stacks(fits, shared, size)
+    stacks = _stacks(fits, shared, size, most=1 if MODELS[model].sequences else STACK)
     names = [_entry(model, x, y, [[fits[i] for i in twins] for twins in stack], n_classes, size) for stack in stacks]
     done: dict[int, Fitted] = {}
 
@@ -164,10 +169,25 @@ def _entry(model: str, x: np.ndarray, y: np.ndarray, trainings: list[list[Fit]],
         [(fit.seed, fit.epochs, fit.stop_early, fit.keep_weights, sorted(fit.settings.items())) for fit in twins]
         for twins in trainings
     ]
+    frames = {}
+    if entry.sequences:
+        frames, x = (
+            {"lengths": np.array([len(clip) for clip in x]), "draw": [fit.draw for fit, *_ in trainings]},
+            np.concatenate(x),
+        )
     learns = [entry.label_smoothing, entry.balanced, entry.patience, entry.min_delta]
     computed_by = code.version(entry.build, entry.optimizer, __name__)
     return cache.key(
-        code=computed_by, model=model, x=x, y=y, how=how, learns=learns, n_classes=n_classes, batch_size=batch_size, **rows
+        code=computed_by,
+        model=model,
+        x=x,
+        y=y,
+        how=how,
+        learns=learns,
+        n_classes=n_classes,
+        batch_size=batch_size,
+        **frames,
+        **rows,
     )
 
 
@@ -181,6 +201,7 @@ def _packed(fitted: list[Fitted]) -> dict[str, np.ndarray]:
     arrays = {"n": np.array(len(fitted))}
     for i, one in enumerate(fitted):
         arrays |= {f"{i}.epochs": np.array(one.epochs), f"{i}.probabilities": one.probabilities}
+        arrays[f"{i}.seconds"] = np.array(one.seconds)
         arrays |= {f"{i}.history.{name}": column.to_numpy() for name, column in one.history.items()}
         arrays |= {f"{i}.weights.{k:03d}": array for k, array in enumerate(one.weights)}
         arrays |= {f"{i}.scaler.{name}": np.asarray(getattr(one.scaler, name)) for name in SCALER}
@@ -205,6 +226,7 @@ def _unpacked(arrays: Mapping[str, np.ndarray]) -> list[Fitted]:
                 weights=[own[name] for name in sorted(own) if name.startswith("weights.")],
                 scaler=scaler,
                 validation=own.get("validation"),
+                seconds=float(own["seconds"]),
             )
         )
     return fitted
@@ -222,7 +244,7 @@ def _shared(fits: list[Fit]) -> list[list[int]]:
     return list(alike.values())
 
 
-def _stacks(fits: list[Fit], shared: list[list[int]], batch_size: int) -> list[list[list[int]]]:
+def _stacks(fits: list[Fit], shared: list[list[int]], batch_size: int, *, most: int = STACK) -> list[list[list[int]]]:
     """The trainings of each stack: alike in settings, in steps an epoch, and in seed.
 
     One seed, since dropout draws one mask for all of them, as it would for one network after the other started from
@@ -233,7 +255,7 @@ def _stacks(fits: list[Fit], shared: list[list[int]], batch_size: int) -> list[l
         fit = fits[twins[0]]
         key = (fit.seed, -(-len(fit.train) // batch_size), tuple(sorted(fit.settings.items())))
         alike.setdefault(key, []).append(twins)
-    return [group[start : start + STACK] for group in alike.values() for start in range(0, len(group), STACK)]
+    return [group[start : start + most] for group in alike.values() for start in range(0, len(group), most)]
 
 
 def chosen_epochs(inner: list[Fitted]) -> tuple[int, float]:
@@ -251,8 +273,9 @@ def _fit_stack(
     named: _Named, x: np.ndarray, y: np.ndarray, trainings: list[list[Fit]], n_classes: int, batch_size: int
 ) -> list[Fitted]:
     """Train one stack; threads of one process take turns, since they share the compiled networks."""
+    train = _train_sequences if named.entry.sequences else _train
     with _TURN:
-        return _train(named, x, y, trainings, n_classes, batch_size)
+        return train(named, x, y, trainings, n_classes, batch_size)
 
 
 def _train(
@@ -263,6 +286,7 @@ def _train(
     trainings = trainings + [trainings[-1]] * (STACK - n_trainings)
     fits = [twins[0] for twins in trainings]
     stack = _compiled(named, x.shape[1], n_classes, batch_size, tuple(sorted(fits[0].settings.items())))
+    began = time.perf_counter()
     scalers = [StandardScaler().fit(x[fit.train]) for fit in fits]
     for scaler, fit in zip(scalers, fits, strict=True):
         check_scaler(scaler, x[fit.train])
@@ -298,7 +322,7 @@ def _train(
     tests = [[fit.test for fit in twins] for twins in trainings]
     probabilities = stack.predict(scaled, _pad([np.concatenate(parts) for parts in tests], 1)[0]).numpy()
     loss, accuracy, chances, ran = (np.stack(part) for part in zip(*history, strict=True))
-    done = []
+    done, seconds = [], (time.perf_counter() - began) / n_trainings
     for i, twins in enumerate(trainings[:n_trainings]):
         last = ran[:, i].sum()
         curve = pd.DataFrame({"epoch": np.arange(1, last + 1), "loss": loss[:last, i], "accuracy": accuracy[:last, i]})
@@ -310,12 +334,62 @@ def _train(
                 history=curve,
                 weights=kept_weights[i] if fit.keep_weights else [],
                 scaler=scalers[i],
+                seconds=seconds,
             )
             if fit.validation is not None:
                 one.validation = chances[:last, i, end - len(fit.validation) : end]
                 one.history = curve.assign(**_validated(one.validation, y, fit.validation))
             done.append(one)
     return done
+
+
+def _train_sequences(
+    named: _Named, x: np.ndarray, y: np.ndarray, trainings: list[list[Fit]], n_classes: int, batch_size: int
+) -> list[Fitted]:
+    """Train networks of sequences, one after the other."""
+    return [one for twins in trainings for one in _train_one(named, x, y, twins, n_classes, batch_size)]
+
+
+def _train_one(named: _Named, x: np.ndarray, y: np.ndarray, twins: list[Fit], n_classes: int, batch_size: int) -> list[Fitted]:
+    """Train one network of sequences and measure it for each of the twins, as `_train` does."""
+    entry, fit = named.entry, twins[0]
+    learner = _learner(named, x[0].shape[1], n_classes, tuple(sorted(fit.settings.items())))
+    scaler = sequences.scaler_of(list(x[fit.train]))
+    check_scaler(scaler, np.concatenate(x[fit.train]))
+    clips = [scaler.transform(clip).astype(np.float32) for clip in x]
+    weights = _class_weights(y, fit.train) if entry.balanced else np.ones(len(y), np.float32)
+    targets = np.eye(n_classes, dtype=np.float32)[y]
+    heard = [fit.train[:0] if one.validation is None else one.validation for one in twins]
+    measured = [clips[i] for rows in heard for i in rows]
+    truth = y[np.concatenate(heard)]
+    learner.start(fit.seed)
+    began, best, history, chances = time.perf_counter(), (np.inf, 1, learner.weights()), [], []
+    for epoch in range(1, fit.epochs + 1):
+        rows = learner.rng.choice(fit.train, fit.draw, replace=False) if fit.draw else fit.train
+        history.append((epoch, *learner.epoch(clips, targets, weights, rows, batch_size)))
+        chances.append(learner.predict(measured))
+        loss = _losses(chances[-1], truth).mean() if fit.stop_early else np.inf
+        if loss < best[0] - entry.min_delta if fit.stop_early else epoch == fit.epochs:
+            best = (loss, epoch, learner.weights())
+        if fit.stop_early and epoch - best[1] >= entry.patience:
+            break
+    seconds = time.perf_counter() - began
+    learner.network.set_weights(best[2])
+    curve = pd.DataFrame(history, columns=["epoch", "loss", "accuracy"])
+    ends, done = np.cumsum([len(rows) for rows in heard]), []
+    for one, end in zip(twins, ends, strict=True):
+        tested = learner.predict([clips[i] for i in one.test])
+        result = Fitted(best[1], tested, curve, best[2] if one.keep_weights else [], scaler, seconds=seconds)
+        if one.validation is not None:
+            result.validation = np.stack(chances)[:, end - len(one.validation) : end]
+            result.history = curve.assign(**_validated(result.validation, y, one.validation))
+        done.append(result)
+    return done
+
+
+@functools.lru_cache(maxsize=4)
+def _learner(named: _Named, n_features: int, n_classes: int, settings: tuple) -> sequences.Learner:
+    return sequences.Learner(named.entry, n_features, n_classes, dict(settings))
 
 
 def _used(x: np.ndarray, y: np.ndarray, trainings: list[list[Fit]]) -> tuple[np.ndarray, np.ndarray, list[list[Fit]]]:

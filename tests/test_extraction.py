@@ -75,6 +75,16 @@ def table(tmp_path_factory):
 # Rows
 
 
+def test_sequences_are_as_long_as_their_clips():
+    made = tables_of(FILES[:2], features=["log_mel"], variants=["stretch"])["log_mel"]
+    lengths = made.frames.map(len).to_numpy().reshape(2, 2)
+    assert list(made.columns) == ["file", "variant", "frames"] and made.frames[0].dtype == np.float32
+    np.testing.assert_allclose(lengths[:, 1] / lengths[:, 0], 1 / STRENGTHS["stretch_rate"], rtol=0.1)
+    again = tables_of(FILES[:2], features=["log_mel"], variants=["stretch"], n_jobs=2)["log_mel"]
+    for one, other in zip(made.frames, again.frames, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_table_has_a_row_for_each_clip_and_variant(table):
     assert list(table.columns) == ["file", "variant", *NAMES]
     assert list(zip(table.file, table.variant, strict=True)) == [

@@ -7,7 +7,16 @@ import pytest
 from ser_utils import original38
 from ser_utils.augment import ORIGINAL
 from ser_utils.errors import StudyError
-from ser_utils.features import FEATURE_SETS, FILES, FeatureSet, get_feature_set, read_features, variance_by, write_table
+from ser_utils.features import (
+    FEATURE_SETS,
+    FRAMES,
+    FeatureSet,
+    file_name,
+    get_feature_set,
+    read_features,
+    variance_by,
+    write_table,
+)
 from ser_utils.original38 import NAMES
 
 
@@ -24,17 +33,23 @@ def table():
 
 
 def test_sets_have_files_and_rates():
-    assert FILES == {"original38": "features_original38.csv", "functionals": "features_functionals.npz"}
+    assert [file_name(name) for name in FEATURE_SETS] == [
+        "features_original38.csv",
+        "features_functionals.npz",
+        "features_log_mel.npz",
+    ]
     assert {name: (entry.sr, entry.mono) for name, entry in FEATURE_SETS.items()} == {
         "original38": (48_000, True),
         "functionals": (16_000, False),
+        "log_mel": (16_000, False),
     }
 
 
 def test_registry_names_match_the_values():
     y = 0.1 * np.random.default_rng(0).standard_normal(9_600).astype(np.float32)
     for feature_set in FEATURE_SETS.values():
-        assert feature_set.extract(y, feature_set.sr).shape == (len(feature_set.names),)
+        shape = feature_set.extract(y, feature_set.sr).shape
+        assert shape[-1:] == (len(feature_set.names),) and len(shape) == 1 + feature_set.sequences
         assert len(set(feature_set.names)) == len(feature_set.names)
 
 
@@ -46,11 +61,23 @@ def test_names_that_take_work_are_asked_for_only_when_needed():
 
 
 def test_unknown_set_is_named_with_those_there_are():
-    with pytest.raises(StudyError, match="^Unknown feature set 'egemaps': expected one of original38, functionals.$"):
+    with pytest.raises(StudyError, match="^Unknown feature set 'egemaps': expected one of original38, functionals, log_mel.$"):
         get_feature_set("egemaps")
 
 
 # Tables as files
+
+
+def test_sequences_come_back_from_their_file(tmp_path):
+    rng = np.random.default_rng(0)
+    clips = [rng.normal(size=(n, 40)).astype(np.float32) for n in (1, 7, 300)]
+    table = pd.DataFrame({"file": ["03/a.wav", "03/b.wav", "04/c.wav"], "variant": ORIGINAL, FRAMES: clips})
+    write_table(table, tmp_path / "a.npz")
+    read = read_features(tmp_path / "a.npz", "log_mel")
+    assert list(read.columns) == ["file", "variant", FRAMES] and list(read.file) == list(table.file)
+    for one, other in zip(read[FRAMES], clips, strict=True):
+        np.testing.assert_array_equal(one, other)
+
 
 
 @pytest.mark.parametrize("name, tolerance", [("a.npz", 0), ("a.csv", 1e-6)])

@@ -1,18 +1,22 @@
 """Networks and what is saved of them."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from ser_utils import models
 from ser_utils.errors import StudyError
+from ser_utils.sequences import padded
 
 
 @pytest.mark.parametrize(
     ("name", "settings"), [(name, choice) for name, entry in models.MODELS.items() for choice in entry.choices]
 )
 def test_every_registered_network_gives_probabilities(name, settings):
-    network = models.get_model(name).build(11, 4, **settings)
-    p = network.predict(np.random.default_rng(0).normal(size=(6, 11)), verbose=0)
+    network = models.build_network(name, 11, 4, **settings)
+    clips = np.random.default_rng(0).normal(size=(6, 48, 11))
+    p = network.predict(padded(clips) if models.get_model(name).sequences else clips[:, 0], verbose=0)
     assert p.shape == (6, 4)
     np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-5)
 
@@ -66,5 +70,62 @@ def test_no_model_is_a_sentence(tmp_path):
 
 
 def test_unknown_model_lists_what_there_is():
-    with pytest.raises(StudyError, match="'cnnn': expected one of original_mlp, mlp"):
+    with pytest.raises(StudyError, match="'cnnn': expected one of original_mlp, mlp, cnn, lstm"):
         models.get_model("cnnn")
+
+
+def with_build(build, monkeypatch, **how):
+    monkeypatch.setitem(models.MODELS, "mine", dataclasses.replace(models.MODELS["mlp"], build=build, **how))
+
+
+def test_a_function_that_builds_for_other_emotions_is_a_sentence(monkeypatch):
+    with_build(lambda n_features, n_classes: models.mlp(n_features, 3), monkeypatch)
+    with pytest.raises(StudyError, match=r"'mine' gives numbers of shape \(None, 3\), expected \(None, 7\): build it for"):
+        models.build_network("mine", 11, 7)
+
+
+def test_a_function_that_builds_for_other_features_is_a_sentence(monkeypatch):
+    with_build(lambda n_features, n_classes: models.mlp(38, n_classes), monkeypatch)
+    with pytest.raises(StudyError, match=r"'mine' takes numbers of shape \(None, 38\), expected \(None, 11\)"):
+        models.build_network("mine", 11, 7)
+
+
+def test_a_function_that_forgets_to_return_is_a_sentence(monkeypatch):
+    with_build(lambda n_features, n_classes: None, monkeypatch)
+    with pytest.raises(StudyError, match="'mine' gives a NoneType: expected a keras.Model"):
+        models.build_network("mine", 11, 7)
+
+
+def test_a_search_keeps_the_choices_and_draws_others():
+    entry = models.get_model("mlp")
+    assert models.searched(entry, 0) is entry
+    more = models.searched(entry, 5)
+    assert more.choices[:2] == entry.choices and 3 < len(more.choices) <= 7
+    assert more.choices == models.searched(entry, 5).choices != models.searched(entry, 5, seed=1).choices
+    for one in more.choices[2:]:
+        assert all(value in entry.search[name] for name, value in one.items())
+        models.build_network("mlp", 11, 7, **one)
+    assert len(models.searched(entry, 1000).choices) == 2 + 4 * 6, "no more than there are"
+
+
+@pytest.mark.parametrize("name", [name for name, entry in models.MODELS.items() if entry.search])
+def test_every_setting_of_a_search_builds(name):
+    for setting, values in models.MODELS[name].search.items():
+        for value in values:
+            models.build_network(name, 11, 4, **{setting: value})
+
+
+def test_a_search_of_what_names_nothing_is_a_sentence():
+    with pytest.raises(StudyError, match="SEARCH is 3, but this MODEL names no settings"):
+        models.searched(models.get_model("original_mlp"), 3)
+
+
+def test_a_network_of_sequences_takes_its_normalisation_along(tmp_path):
+    rng = np.random.default_rng(1)
+    network, mean, scale = models.lstm(5, 3, units=4), rng.normal(size=5) * 10, rng.uniform(0.1, 9, size=5)
+    whole = models.with_normalisation(network, mean, scale)
+    models.save_model(tmp_path / "model", whole, {"classes": ["sadness", "joy", "anger"], "features": "log_mel"})
+    loaded, _ = models.load_model(tmp_path / "model")
+    clips = [rng.normal(size=(n, 5)) * 10 for n in (7, 30)]
+    expected = network.predict(padded([(clip - mean) / scale for clip in clips]), verbose=0)
+    np.testing.assert_allclose(loaded.predict(padded(clips), verbose=0), expected, rtol=1e-3, atol=1e-5)

@@ -1,0 +1,148 @@
+"""Several networks on the same folds: each with its own features, its size, its time, and its results speaker by speaker."""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from statistics import median
+
+import pandas as pd
+
+from ser_utils import stats
+from ser_utils.errors import StudyError
+from ser_utils.experiment import Data, Result, System, load, prediction_table, run, systems
+from ser_utils.features import get_feature_set
+from ser_utils.metrics import SETUP
+from ser_utils.models import MODELS, build_network, get_model
+
+
+def check(names: list[str]) -> None:
+    """Raise `StudyError` where a name is not a model's, or is there twice."""
+    for name in names:
+        get_model(name)
+        if names.count(name) > 1:
+            raise StudyError(f"MODELS names {name!r} twice: name each model once.")
+
+
+def registered(n_classes: int) -> pd.DataFrame:
+    """Every registered network as its entry has it.
+
+    Returns
+    -------
+    pd.DataFrame [columns=model, features, input, parameters, batch_size, augmented, most_epochs]
+        `input` is what stands for one clip; `parameters` how many numbers are trained.
+    """
+    rows = []
+    for name, entry in MODELS.items():
+        features = get_feature_set(entry.features)
+        network = build_network(name, len(features.names), n_classes, **entry.choices[0])
+        n = len(features.names)
+        rows.append(
+            {
+                "model": name,
+                "features": entry.features,
+                "input": f"frames x {n}" if entry.sequences else str(n),
+                "parameters": size_of(network),
+                "batch_size": entry.batch_size,
+                "augmented": entry.augmented,
+                "most_epochs": entry.max_epochs,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def size_of(network) -> int:
+    """How many numbers of a `keras.Model` are trained."""
+    return int(sum(variable.value.numpy().size for variable in network.trainable_variables))
+
+
+@dataclass
+class Comparison:
+    """What several networks did on the same folds."""
+
+    predictions: pd.DataFrame
+    """As `ser_utils.experiment.prediction_table`, of all of them."""
+    costs: pd.DataFrame
+    """A row a system: model, features, speaker_norm, parameters, epochs, fits, inner_fits, seconds_per_fit (see `cost`)."""
+    selection: pd.DataFrame
+    """Settings searched by inner folds, with their inner scores."""
+
+
+def run_networks(
+    names: list[str],
+    tables: Mapping[str, pd.DataFrame],
+    utterances: pd.DataFrame,
+    folds: Mapping[int, pd.DataFrame],
+    *,
+    protocol: str,
+    speaker_norms: list[str],
+    drop: list[str],
+    rename: Mapping[str, str],
+    extra: Mapping[str, Mapping[str, Data]] | None = None,
+    search: int = 0,
+    n_jobs: int = 1,
+    scheduler: str = "",
+) -> Comparison:
+    """Train and test each of the networks under each normalisation, and once more with extra corpora in training.
+
+    Parameters
+    ----------
+    names : list of str
+        Models, each on its own features.
+    tables : mapping
+        Feature set to its table.
+    utterances : pd.DataFrame
+        As in ``utterances.csv``.
+    folds : mapping
+        Seed to folds, from `ser_utils.folds.of_seeds`.
+    protocol : str
+        Whose folds these are; its inner folds choose settings and epochs.
+    speaker_norms, drop, rename
+        As `ser_utils.experiment.load` takes them.
+    extra : mapping, optional
+        Feature set to extra corpora, from `ser_utils.more_speech.read`.
+    search : int
+        How many settings to draw for each network's inner folds to choose among.
+    n_jobs, scheduler
+        See `ser_utils.parallel`.
+    """
+    check(names)
+    predictions, costs, selection = [], [], []
+    how = {"protocol": protocol, "search": search, "n_jobs": n_jobs, "scheduler": scheduler}
+    for name, norm in itertools.product(names, speaker_norms):
+        system = systems(name, "", [norm])[norm]
+        main = load(tables[system.features], utterances, drop=drop, rename=rename, speaker_norm=norm)
+        heard = {name: main}
+        if others := (extra or {}).get(system.features):
+            fitting = more_speech.fitting(main, others, drop=drop, rename=rename)[0]
+            heard["+".join([name, *others])] = more_speech.join(main, fitting, speaker_norm=norm)
+        for told, data in heard.items():
+            result, called = run(system, data, folds, **how), replace(system, model=told)
+            predictions.append(prediction_table(result.fitted, data, called, protocol))
+            costs.append({**cost(system, data, result), "model": told})
+            selection.append(result.selection.assign(**vars(called)))
+    return Comparison(pd.concat(predictions, ignore_index=True), pd.DataFrame(costs), pd.concat(selection, ignore_index=True))
+
+
+def cost(system: System, data: Data, result: Result) -> dict:
+    """What a network takes: numbers trained, epochs, fits, and seconds for a fit of all training speakers on one core."""
+    fits = [pair for _, pair in sorted(result.fitted.items())]
+    sizes = [size_of(build_network(system.model, len(data.names), len(data.classes), **fit.settings)) for fit, _ in fits]
+    return {
+        **vars(system),
+        "parameters": int(median(sizes)),
+        "epochs": median([done.epochs for _, done in fits]),
+        "fits": len(fits),
+        "inner_fits": sum(len(pairs) for pairs in result.inner.values()),
+        "seconds_per_fit": round(median([done.seconds for _, done in fits]), 2),
+    }
+
+
+def against_each_other(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Every two of the networks under one normalisation, speaker by speaker (see `ser_utils.stats.comparison_table`)."""
+    found = predictions.drop_duplicates(SETUP)[SETUP].to_dict("records")
+    pairs = {
+        f"{a['model']} against {b['model']} ({a['speaker_norm']})": (a, b)
+        for a, b in itertools.combinations(found, 2)
+        if a["speaker_norm"] == b["speaker_norm"]
+    }
+    return stats.comparison_table(predictions, pairs)

@@ -1,0 +1,194 @@
+"""Networks of sequences: they hear the order of frames, not the padding, and train the same each time."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ser_utils import models, sequences
+from ser_utils.log_mel import FLOOR_DB, FRAME_S, NAMES, log_mel
+from ser_utils.models import MODELS
+from ser_utils.training import Fit, fit_all
+
+SEQUENCES = [name for name, entry in MODELS.items() if entry.sequences]
+RNG = np.random.default_rng(0)
+N_BANDS = 10
+
+
+def sweeps(n=24, n_bands=N_BANDS, seed=0):
+    """Clips of two classes with the same frames in opposite order: upward and downward sweeps, of several lengths."""
+    rng, clips, y = np.random.default_rng(seed), np.empty(n, object), np.arange(n) % 2
+    for i in range(n):
+        length = int(rng.integers(30, 60))
+        place = np.linspace(0, n_bands - 1, length)[:: 1 - 2 * y[i]]
+        ridge = np.exp(-((np.arange(n_bands) - place[:, None]) ** 2))
+        clips[i] = (ridge + 0.1 * rng.normal(size=ridge.shape)).astype("f4")
+    return clips, y
+
+
+def test_there_are_networks_of_sequences():
+    assert set(SEQUENCES) >= {"cnn", "lstm"}
+
+
+@pytest.fixture(scope="module", params=SEQUENCES)
+def learner(request):
+    made = sequences.Learner(MODELS[request.param], N_BANDS, 3, {})
+    made.start(0)
+    for weight in made.network.trainable_variables:  # away from the zeros that some layers start with
+        weight.assign(weight.numpy() + 0.1 * RNG.normal(size=weight.shape).astype("f4"))
+    return made
+
+
+def test_frames_in_another_order_are_another_clip(learner):
+    clip = RNG.normal(size=(48, N_BANDS)).astype("f4")
+    shuffled = RNG.permutation(clip)
+    p, other = learner.predict([clip]), learner.predict([shuffled])
+    assert np.abs(p - other).max() > 1e-3
+
+
+@pytest.mark.parametrize("longest", [48, 49, 50, 51, 55, 80, 200])
+def test_padding_changes_nothing(learner, longest):
+    clip = RNG.normal(size=(47, N_BANDS)).astype("f4")
+    alone = np.asarray(learner.answer(sequences.padded([clip], longest=47)))
+    np.testing.assert_allclose(np.asarray(learner.answer(sequences.padded([clip], longest=longest))), alone, atol=1e-5)
+
+
+def test_what_stands_in_the_padding_changes_nothing(learner):
+    batch = sequences.padded([RNG.normal(size=(40, N_BANDS)).astype("f4")], longest=64)
+    other = batch.copy()
+    other[:, 40:, :-1] = 100
+    np.testing.assert_allclose(np.asarray(learner.answer(other)), np.asarray(learner.answer(batch)), atol=1e-5)
+
+
+def test_a_clip_is_heard_the_same_beside_others(learner):
+    clips = [RNG.normal(size=(n, N_BANDS)).astype("f4") for n in (20, 90, 33)]
+    together = learner.predict(clips)
+    for clip, p in zip(clips, together, strict=True):
+        np.testing.assert_allclose(learner.predict([clip])[0], p, atol=1e-5)
+        np.testing.assert_allclose(p.sum(), 1, atol=1e-5)
+
+
+def test_a_clip_of_one_frame_is_heard(learner):
+    assert np.isfinite(learner.predict([np.ones((1, N_BANDS), "f4")])).all()
+
+
+def test_padded_marks_the_clips():
+    batch = sequences.padded([np.ones((3, 2)), 2 * np.ones((30, 2))])
+    assert batch.shape == (2, 48, 3)
+    assert batch[0, :, -1].sum() == 3 and batch[1, :, -1].sum() == 30
+    assert batch[0, 3:].sum() == 0
+
+
+def test_stripes_are_masked_within_bounds():
+    clip, widths = np.ones((100, 40)), []
+    for seed in range(50):
+        masked = sequences.mask_stripes(clip, np.random.default_rng(seed))
+        bands, frames = (masked == 0).all(axis=0).sum(), (masked == 0).all(axis=1).sum()
+        assert bands <= 2 * 8 and frames <= 2 * 15
+        assert (masked == 0).sum() == bands * 100 + frames * 40 - bands * frames, "whole stripes, nothing else"
+        widths.append((bands, frames))
+    assert (clip == 1).all(), "the clip itself stays"
+    assert np.max(widths, axis=0).min() > 8, "two stripes, not one"
+
+
+def test_batches_hold_each_row_once_and_little_padding():
+    lengths = RNG.integers(10, 300, size=200)
+    rows = np.arange(0, 200, 2)
+    made = list(sequences.batches(rows, lengths, size=8, rng=np.random.default_rng(1)))
+    assert sorted(np.concatenate(made)) == list(rows)
+    assert max(map(len, made)) == 8
+    padding = sum(len(b) * lengths[b].max() for b in made) / lengths[rows].sum()
+    straight = sum(8 * lengths[rows][i : i + 8].max() for i in range(0, 100, 8)) / lengths[rows].sum()
+    assert padding < straight
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_learns_the_order_of_frames(name, monkeypatch, tmp_path):
+    """Means over frames tell nothing here: only a network that hears the order gets it right."""
+    monkeypatch.setattr("ser_utils.paths.CACHE", tmp_path)
+    clips, y = sweeps(60)
+    fit = Fit(train=np.arange(40), test=np.arange(40, 60), seed=0, epochs=20)
+    (done,) = fit_all(name, clips, y, [fit], n_classes=2)
+    assert (done.probabilities.argmax(axis=1) == y[40:]).mean() > 0.9
+    assert done.history.loss.iloc[-1] < done.history.loss.iloc[0]
+    assert done.seconds > 0 and len(done.history) == done.epochs == 20
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path):
+    """A network of sequences that trains in no time, and an empty cache."""
+    entry = replace(MODELS["cnn"], build=lambda n, k, **settings: models.cnn(n, k, filters=(4,)), batch_size=8, patience=2)
+    monkeypatch.setitem(MODELS, "small", entry)
+    monkeypatch.setattr("ser_utils.paths.CACHE", tmp_path)
+    return "small"
+
+
+def same(a, b):
+    np.testing.assert_array_equal(a.probabilities, b.probabilities)
+    for one, other in zip(a.weights, b.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_same_bits_each_time_whatever_was_trained_before(small):
+    clips, y = sweeps()
+    fits = [Fit(train=np.arange(16), test=np.arange(16, 24), seed=seed, epochs=2, draw=8) for seed in (0, 1)]
+    first = fit_all(small, clips, y, fits, n_classes=2)
+    again = fit_all(small, clips, y, fits[::-1], n_classes=2)[::-1]
+    for a, b in zip(first, again, strict=True):
+        same(a, b)
+    assert np.abs(first[0].probabilities - first[1].probabilities).max() > 0, "another seed"
+
+
+def test_is_measured_on_what_it_is_not_trained_on_after_each_epoch(small):
+    clips, y = sweeps()
+    fit = Fit(train=np.arange(12), validation=np.arange(12, 18), test=np.arange(18, 24), seed=0, epochs=3)
+    (done,) = fit_all(small, clips, y, [fit], n_classes=2)
+    assert done.validation.shape == (3, 6, 2)
+    assert list(done.history.columns) == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "val_uar"]
+    louder = clips.copy()
+    for i in range(12, 24):
+        louder[i] = clips[i] * 50
+    (other,) = fit_all(small, louder, y, [fit], n_classes=2)
+    np.testing.assert_array_equal(other.scaler.mean_, done.scaler.mean_)
+    for one, two in zip(done.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(one, two, "what is held out trains nothing")
+
+
+def test_stops_early_and_keeps_the_best_epoch(small):
+    clips, y = sweeps()
+    y[16:] = 1 - y[16:]  # what is learned makes these ever more wrong
+    fit = Fit(train=np.arange(16), validation=np.arange(16, 24), seed=0, epochs=60, stop_early=True)
+    (done,) = fit_all(small, clips, y, [fit], n_classes=2)
+    assert len(done.history) < 60 and len(done.history) == done.epochs + 2
+
+
+def test_an_epoch_shows_as_many_rows_as_are_drawn(small, monkeypatch):
+    shown = []
+    epoch = sequences.Learner.epoch
+    monkeypatch.setattr(sequences.Learner, "epoch", lambda self, *a: shown.append(a[3]) or epoch(self, *a))
+    clips, y = sweeps()
+    fit_all(small, clips, y, [Fit(train=np.arange(24), seed=0, epochs=3, draw=5)], n_classes=2)
+    assert [len(rows) for rows in shown] == [5, 5, 5]
+    assert len({tuple(rows) for rows in shown}) == 3, "drawn anew"
+    assert all(len(set(rows)) == 5 for rows in shown)
+
+
+def test_log_mel_is_where_the_tone_is_and_does_not_hear_the_level():
+    sr = 16_000
+    t = np.arange(sr) / sr
+    y = np.sin(2 * np.pi * 1000 * t).astype("f4") * 0.3
+    found = log_mel(y, sr)
+    assert found.shape[1] == len(NAMES) == 40 and abs(len(found) - 1 / FRAME_S) <= 2
+    loudest = found[5:-5].mean(axis=0).argmax()
+    import librosa
+
+    centres = librosa.mel_frequencies(n_mels=42, fmin=60, fmax=7600)[1:-1]
+    assert abs(centres[loudest] - 1000) < 80
+    np.testing.assert_allclose(log_mel(y * 0.01, sr), found, atol=0.05)
+    assert found.min() >= FLOOR_DB
+
+
+@pytest.mark.parametrize("y", [np.zeros(16_000, "f4"), np.ones(1, "f4"), np.zeros((2, 400), "f4")])
+def test_log_mel_of_next_to_nothing_is_finite(y):
+    found = log_mel(y, 16_000)
+    assert len(found) >= 1 and np.isfinite(found).all()
