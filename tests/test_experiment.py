@@ -246,8 +246,10 @@ def test_unknown_baseline_lists_what_there_is():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"model": "cnn"}, "Unknown model 'cnn': expected one of original_mlp, mlp"),
-        ({"features": "mfcc"}, "Unknown features 'mfcc': expected one of original38, functionals"),
+        ({"model": "cnnn"}, "Unknown model 'cnnn': expected one of original_mlp, mlp, cnn, lstm"),
+        ({"features": "mfcc"}, "Unknown feature set 'mfcc': expected one of original38, functionals, log_mel"),
+        ({"model": "cnn"}, "'cnn' takes sequences of frames, which 'functionals' is not: expected FEATURES among log_mel"),
+        ({"features": "log_mel"}, "'mlp' takes one row a clip, which 'log_mel' is not: .* among original38, functionals"),
         ({"speaker_norms": []}, "SPEAKER_NORMS is .*: expected one or both of none, speaker"),
         ({"speaker_norms": ["none", "room"]}, "SPEAKER_NORMS is .*: expected one or both of none, speaker"),
         ({"model": "original_mlp", "features": "original38"}, "is tested anyway: name another"),

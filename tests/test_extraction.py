@@ -186,7 +186,7 @@ def test_what_is_registered_at_run_time_is_there_in_other_processes(monkeypatch,
 @pytest.mark.parametrize(
     ("how", "text"),
     [
-        ({"features": "egemaps"}, "Unknown feature set 'egemaps': expected one of original38, functionals."),
+        ({"features": "egemaps"}, "Unknown feature set 'egemaps': expected one of original38, functionals, log_mel."),
         ({"variants": ["echo"]}, "Unknown augmentation 'echo': there are"),
         ({"variants": [ORIGINAL]}, "'original' is not an augmentation"),
         ({"strengths": STRENGTHS | {"stretch_rate": 0}}, "STRETCH_RATE is 0: expected more than 0"),
