@@ -167,14 +167,14 @@ def utterance_table(corpus: Corpus, labels: Mapping[str, str] = {}) -> tuple[pd.
     StudyError
         The folder is not there, holds no audio, or none of its audio can be used; a label has no common name.
     """
-    entries = _listed(corpus, labels)
+    root, entries = corpus.root, _listed(corpus, labels)
     names = _common_names(corpus, entries, labels)
     entries = [_with_name(corpus, entry, names) for entry in entries]
     usable = [entry for entry in entries if not entry.reason]
     reasons = [(entry.file, entry.reason) for entry in entries if entry.reason]
     rows, seen = [], {}
     with ThreadPoolExecutor() as pool:
-        for entry, found in zip(usable, pool.map(lambda entry: _described(corpus.root / entry.file), usable), strict=True):
+        for entry, found in zip(usable, pool.map(lambda entry: _described(root / entry.file), usable), strict=True):
             twin = seen.get(entry.key) if isinstance(found, dict) else None
             if twin or isinstance(found, str):
                 reasons.append((entry.file, f"the same utterance as {twin}" if twin else found))

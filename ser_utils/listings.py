@@ -12,7 +12,7 @@ import pandas as pd
 from ser_utils.audio import SUFFIXES
 from ser_utils.errors import StudyError
 from ser_utils.labels import ALIASES, plain
-from ser_utils.schemes import UNKNOWN, Corpus, Listed, audio_files, is_visible, without_suffix
+from ser_utils.schemes import UNKNOWN, Corpus, Listed, audio_files, visible_files, without_suffix
 
 HEADERS = {
     "file": "file filename file_name file_path filepath path wav wav_file wav_path audio audio_file audio_path clip recording",
@@ -82,6 +82,11 @@ def _text(content: bytes) -> str:
         return content.decode("cp1252")
 
 
+def gender_of(text: str) -> str:
+    """``female`` or ``male`` in the words of several languages; another gender as it is written."""
+    return GENDERS.get(plain(text), plain(text))
+
+
 def column_of(table: pd.DataFrame, meaning: str) -> str | None:
     """The column of `table` that is called what `meaning` may be called (see `HEADERS`)."""
     return next((name for name in HEADERS[meaning].split() if name in table), None)
@@ -105,7 +110,7 @@ def read_listing(path: Path) -> pd.DataFrame:
             )
     listing = table[[*columns.values(), "line"]].set_axis([*columns, "line"], axis=1)
     if "gender" in listing:
-        listing["gender"] = [GENDERS.get(plain(gender), plain(gender)) for gender in listing.gender]
+        listing["gender"] = listing.gender.map(gender_of)
     return listing
 
 
@@ -172,9 +177,8 @@ def by_metadata(corpus: Corpus, root: Path) -> Iterator[Listed]:
 
 def metadata_file(root: Path, name: str) -> Path | None:
     """The file of that name below `root` in upper or lower case, the one that lies highest."""
-    found = [path for path in root.rglob("*") if path.name.lower() == name.lower()]
-    visible = [path for path in found if is_visible(path.relative_to(root).as_posix())]
-    return min(visible, key=lambda path: (len(path.parts), path), default=None)
+    found = [root / file for file in visible_files(root) if file.lower().rsplit("/")[-1] == name.lower()]
+    return min(found, key=lambda path: (len(path.parts), path), default=None)
 
 
 def _genders(path: Path | None) -> dict[str, str]:
@@ -184,4 +188,4 @@ def _genders(path: Path | None) -> dict[str, str]:
     speaker, gender = column_of(table, "speaker"), column_of(table, "gender")
     if not speaker or not gender:
         return {}
-    return {who: GENDERS.get(plain(what), plain(what)) for who, what in zip(table[speaker], table[gender], strict=True)}
+    return dict(zip(table[speaker], table[gender].map(gender_of), strict=True))

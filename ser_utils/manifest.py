@@ -81,9 +81,10 @@ def write(run: str, corpus: str, parameters: Mapping, *, facts: Mapping | None =
     Path
         The manifest.
     """
-    out, variant = paths.out_dir(run), run.removeprefix(corpora.get_corpus(corpus).name).removeprefix("-")
+    name = corpora.get_corpus(corpus).name
+    out, variant = paths.out_dir(run), run.removeprefix(name).removeprefix("-")
     used = {name: ast.literal_eval(entry["default"]) for name, entry in study.known_parameters().items()}
-    used |= {"CORPUS": corpus, "VARIANT": variant, **parameters}
+    used |= {"VARIANT": variant, **parameters, "CORPUS": name}  # where a corpus of the user's own lies is in source.json
     if facts is not None:
         (out / "executed").mkdir(exist_ok=True)
         paths.write_json(out / "executed" / "run.json", {**{key: used[key] for key in EXECUTION if key in used}, **facts})
@@ -91,7 +92,7 @@ def write(run: str, corpus: str, parameters: Mapping, *, facts: Mapping | None =
     for name, digest in _results(out).items():
         stages[stage_of(name)][name] = digest
     values = {
-        "corpus": corpus,
+        "corpus": name,
         "variant": variant,
         "parameters": {name: value for name, value in used.items() if name not in EXECUTION},
         **_surroundings(),

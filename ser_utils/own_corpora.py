@@ -1,5 +1,6 @@
 """Corpora of the user's own: a folder whose names say what is in it, or a CSV that does."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,7 +12,7 @@ from ser_utils.audio import SUFFIXES
 from ser_utils.errors import StudyError
 from ser_utils.known_corpora import CORPORA
 from ser_utils.labels import ALIASES, counted, plain
-from ser_utils.listings import SUFFIXES_OF_LISTINGS, by_metadata, by_own_listing, metadata_file
+from ser_utils.listings import SUFFIXES_OF_LISTINGS, by_metadata, by_own_listing, gender_of, metadata_file
 from ser_utils.schemes import UNKNOWN, Corpus, Listed, by_scheme, in_order, without_suffix
 
 FIELDS = ("speaker", "emotion", "sentence", "gender")
@@ -31,7 +32,7 @@ def own_corpus(path: Path, scheme: str) -> Corpus:
     StudyError
         There is no such folder or CSV, or `scheme` is nothing that is known.
     """
-    path = path.resolve()
+    path = Path(os.path.abspath(path))  # links keep the names that the user gave them
     if not path.exists():
         raise StudyError(f"There is no folder or CSV {path}: expected the path of {EXPECTED}, or one of {', '.join(CORPORA)}.")
     if path.is_file() and path.suffix.lower() not in SUFFIXES_OF_LISTINGS:
@@ -125,9 +126,9 @@ def read_as(corpus: Corpus, labels: Mapping[str, str]) -> str:
         return f"Read by the scheme of {CORPORA[scheme].title}; SCHEME names another."
     if scheme != "folders":
         return f"Read by the pattern {scheme}."
-    level, speaker = _levels(in_order(corpus.root), labels)
+    _, speaker = _levels(in_order(corpus.root), labels)
     above = "the folder above it the speaker" if speaker is not None else "and no folder that is a speaker"
-    return f"Read as one folder per emotion{f' ({level} folders down)' if level else ''}, {above}; SCHEME names another way."
+    return f"Read as one folder per emotion, {above}; SCHEME names another way."
 
 
 def found_scheme(corpus: Corpus, labels: Mapping[str, str]) -> str:
@@ -191,7 +192,9 @@ def _by_pattern(corpus: Corpus, scheme: str) -> Iterator[Listed]:
     expression = pattern(scheme)
     for name in in_order(corpus.root):
         match = re.fullmatch(expression, without_suffix(name), re.IGNORECASE)
-        said = {key: value for key, value in match.groupdict().items() if value} if match else {}
+        said = match.groupdict() if match else {}
+        if "gender" in said:
+            said["gender"] = gender_of(said["gender"])
         reason = "" if match else f"its name does not fit the pattern {scheme}"
         yield Listed(name, **said, key=without_suffix(name).casefold(), reason=reason)
 

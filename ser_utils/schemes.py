@@ -1,5 +1,6 @@
 """One corpus, and what the names of its files say."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -88,21 +89,29 @@ class Corpus:
         return sum(self.expected.values()) or self.n_total
 
 
+def visible_files(root: Path) -> Iterator[str]:
+    """Paths of the files at any depth below `root`, also behind links, without hidden ones and what a Mac adds to archives."""
+    seen = set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        place = os.path.realpath(folder)
+        folders[:] = [] if place in seen else [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
+        if place not in seen:  # a link that leads back up would never end
+            yield from (Path(folder, name).relative_to(root).as_posix() for name in names if not name.startswith("."))
+        seen.add(place)
+
+
 def audio_files(root: Path) -> list[Path]:
     """Audio files at any depth below `root`, sorted; hidden ones (also macOS' ``._x.wav``) are not audio."""
-    names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
-    return [root / name for name in names if is_visible(name) and (root / name).is_file()]
+    return [root / name for name in sorted(visible_files(root)) if _is_audio(root, name)]
 
 
 def has_audio(root: Path) -> bool:
     """Whether there is any audio below `root`."""
-    found = (path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
-    return any(is_visible(path.relative_to(root).as_posix()) and path.is_file() for path in found)
+    return any(_is_audio(root, name) for name in visible_files(root))
 
 
-def is_visible(name: str) -> bool:
-    """Whether a path below a folder is neither hidden nor what a Mac adds to archives."""
-    return not re.search(r"(^|/)(\.|__MACOSX/)", name)
+def _is_audio(root: Path, name: str) -> bool:
+    return name.lower().endswith(SUFFIXES) and (root / name).is_file()
 
 
 def _bare(name: str) -> str:

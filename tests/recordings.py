@@ -25,18 +25,10 @@ def put(root, *names, **how):
 
 EMODB = [f"{who}{text}{letter}a" for who in ("03", "08") for text in ("a01", "b10") for letter in "WLEAFTN"]
 RAVDESS = [f"03-01-{code:02}-01-{text:02}-01-{who:02}" for who in (1, 2) for text in (1, 2) for code in range(1, 9)]
-CREMA_D = [
-    f"{who}_{text}_{code}_XX"
-    for who in (1001, 1002)
-    for text in ("DFA", "WSI")
-    for code in ["ANG", "DIS", "FEA", "HAP", "NEU", "SAD"]
-]
-SAVEE = [
-    f"{who}_{code}{number}"
-    for who in ("DC", "JE", "JK", "KL")
-    for code in ["a", "d", "f", "h", "n", "sa", "su"]
-    for number in ("01", "15")
-]
+_CREMA_D = ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
+CREMA_D = [f"{who}_{text}_{code}_XX" for who in (1001, 1002) for text in ("DFA", "WSI") for code in _CREMA_D]
+_SAVEE = ("a", "d", "f", "h", "n", "sa", "su")
+SAVEE = [f"{who}_{code}{number}" for who in ("DC", "JE", "JK", "KL") for code in _SAVEE for number in ("01", "15")]
 TESS = [
     f"{who}_{word}_{code}"
     for who in ("OAF", "YAF")
