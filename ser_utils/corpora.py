@@ -139,10 +139,9 @@ def inputs(corpus: Corpus) -> list[str]:
     if corpus.is_own and corpus.listing:
         named = [entry.file for entry in own_corpora.listed(corpus, {}) if entry.file]
         return sorted({corpus.listing, *(file for file in named if (corpus.root / file).is_file())})
-    files = audio_files(corpus.root)
-    names = [name for known in CORPORA.values() for name in (known.listing, known.listing_speakers) if name]
-    tables = [metadata_file(corpus.root, name) for name in (names if corpus.is_own or corpus.listing else ())]
-    return sorted(path.relative_to(corpus.root).as_posix() for path in [*files, *filter(None, tables)])
+    root, names = corpus.root, [name for known in CORPORA.values() for name in (known.listing, known.listing_speakers) if name]
+    tables = [metadata_file(root, name) for name in (names if corpus.is_own or corpus.listing else ())]
+    return sorted(path.relative_to(root).as_posix() for path in [*audio_files(root), *filter(None, tables)])
 
 
 def utterance_table(corpus: Corpus, labels: Mapping[str, str] = {}) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -81,10 +81,10 @@ def write(run: str, corpus: str, parameters: Mapping, *, facts: Mapping | None =
     Path
         The manifest.
     """
-    name = corpora.get_corpus(corpus).name
-    out, variant = paths.out_dir(run), run.removeprefix(name).removeprefix("-")
+    known = corpora.get_corpus(corpus).name
+    out, variant = paths.out_dir(run), run.removeprefix(known).removeprefix("-")
     used = {name: ast.literal_eval(entry["default"]) for name, entry in study.known_parameters().items()}
-    used |= {"VARIANT": variant, **parameters, "CORPUS": name}  # where a corpus of the user's own lies is in source.json
+    used |= {"VARIANT": variant, **parameters, "CORPUS": known}  # where a corpus of the user's own lies is in source.json
     if facts is not None:
         (out / "executed").mkdir(exist_ok=True)
         paths.write_json(out / "executed" / "run.json", {**{key: used[key] for key in EXECUTION if key in used}, **facts})
@@ -92,7 +92,7 @@ def write(run: str, corpus: str, parameters: Mapping, *, facts: Mapping | None =
     for name, digest in _results(out).items():
         stages[stage_of(name)][name] = digest
     values = {
-        "corpus": name,
+        "corpus": known,
         "variant": variant,
         "parameters": {name: value for name, value in used.items() if name not in EXECUTION},
         **_surroundings(),

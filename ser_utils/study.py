@@ -260,7 +260,7 @@ def _run_notebooks(stages: list[Stage], *, again: bool, forget: bool) -> dict[st
         page.unlink(missing_ok=True)  # a page of an earlier run must not pass for one of this run
         with _environment(**cache_read):
             failed = execute(book, executed, stage.parameters)
-        render(executed, name, failed, banner=corpora.get_corpus(stage.corpus).notice)
+        render(executed, name, failed, corpora.get_corpus(stage.corpus).notice)
         print(f"{time.monotonic() - began:.0f} s" if failed is None else f"FAILED\n  {failed}", flush=True)
         if failed is not None:
             for later in stages[stages.index(stage) + 1 :]:
@@ -398,7 +398,7 @@ def ensure(corpus: str, run: str, *files: str) -> None:
         raise StudyError(f"{missing[0]} is not in out/{run} and no notebook of this study writes it.")
 
 
-def render(executed: Path, name: str, failed: str | None, *, banner: str = "") -> Path:
+def render(executed: Path, name: str, failed: str | None, banner: str) -> Path:
     """The executed notebook as a page of the run's reports; `banner` is what no reader must miss."""
     series = [report.Link(f"{book.stem}.html", report.read_title(book)) for book in notebooks()]
     return report.render(
