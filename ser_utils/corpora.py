@@ -29,6 +29,7 @@ __all__ = [
     "audio_files",
     "by_class",
     "check",
+    "check_names",
     "class_order",
     "get_corpus",
     "has_audio",
@@ -187,13 +188,18 @@ def utterance_table(corpus: Corpus, labels: Mapping[str, str] = {}) -> tuple[pd.
     return table, skipped
 
 
+def check_names(corpus: Corpus, labels: Mapping[str, str] = {}) -> None:
+    """Raise the `StudyError` that `utterance_table` would raise for names, CSVs or labels, without reading any audio."""
+    _common_names(corpus, _listed(corpus, labels), labels)
+
+
 def _listed(corpus: Corpus, labels: Mapping[str, str]) -> list[Listed]:
     """What names or tables say of a corpus' recordings; `StudyError` where there are none."""
     if corpus.is_own:
         return list(own_corpora.listed(corpus, labels))
     if not has_audio(corpus.root):
         found = "no audio files" if corpus.root.is_dir() else "no such folder"
-        raise StudyError(f"{corpus.title} is not in {_shown(corpus.root)}: {found}. {corpus.where}")
+        raise StudyError(f"{corpus.title} is not in {paths.shown(corpus.root)}: {found}. {corpus.where}")
     return list((by_metadata if corpus.listing else by_scheme)(corpus, corpus.root))
 
 
@@ -211,7 +217,7 @@ def _common_names(corpus: Corpus, entries: list[Listed], labels: Mapping[str, st
     left_out = {label for known in CORPORA.values() for label in known.left_out}  # a folder may be read by a known scheme
     unknown = {label: n for label, n in there.items() if names[label] is None and label not in left_out}
     if unknown:
-        raise unknown_labels(unknown, _shown(corpus.root / corpus.listing))
+        raise unknown_labels(unknown, paths.shown(corpus.root / corpus.listing))
     return {label: name or "" for label, name in names.items()}
 
 
@@ -253,7 +259,7 @@ def _once(table: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
 
 
 def _unusable(corpus: Corpus, skipped: pd.DataFrame) -> str:
-    place = _shown(corpus.root / corpus.listing)
+    place = paths.shown(corpus.root / corpus.listing)
     if skipped.empty:
         return f"{place} names no recordings: {corpus.where}"
     first = skipped.iloc[0]
@@ -299,8 +305,3 @@ def most_clips(utterances: pd.DataFrame, n_speakers: int = 24) -> pd.DataFrame:
 
 def _some(names: list[str]) -> str:
     return ", ".join(names[:12]) + (f" ... ({len(names)} in all)" if len(names) > 12 else "")
-
-
-def _shown(path: Path) -> str:
-    """A path as a user would type it from the study's folder."""
-    return path.relative_to(paths.ROOT).as_posix() if path.is_relative_to(paths.ROOT) else str(path)

@@ -65,9 +65,10 @@ def check_labels(labels: Mapping[str, str], there: Mapping[str, int]) -> None:
 
 def unknown_labels(there: Mapping[str, int], where: str) -> StudyError:
     """The sentence for labels that have no common name: which, how many files, and how to say what they are."""
-    first = next(iter(there))
+    first, n = next(iter(there)), sum(there.values())
+    files = "1 file in {} is" if n == 1 else f"{n} files in {{}} are"
     return StudyError(
-        f"{sum(there.values())} files in {where} are labelled with no emotion that is known: {counted(there)}; say what each "
+        f"{files.format(where)} labelled with no emotion that is known: {counted(there)}; say what each "
         f'is, such as --set LABELS=\'{{"{first}": "joy"}}\' (one of {", ".join(EMOTIONS)}; its own name, "{first}", keeps it '
         'as a class of its own, and "" leaves it out).'
     )

@@ -137,16 +137,16 @@ def found_scheme(corpus: Corpus, labels: Mapping[str, str]) -> str:
         return corpus.scheme
     names = in_order(corpus.root)
     if not names:
-        raise StudyError(f"{_shown(corpus.root)} holds no audio ({', '.join(SUFFIXES)}): expected {EXPECTED}.")
+        raise StudyError(f"{paths.shown(corpus.root)} holds no audio ({', '.join(SUFFIXES)}): expected {EXPECTED}.")
     fits = _fits(corpus, names, labels)
     if not fits:
         raise StudyError(
-            f"The {len(names)} audio files in {_shown(corpus.root)} fit no scheme{_hint(corpus, names)}; {_needs()}"
+            f"The {len(names)} audio files in {paths.shown(corpus.root)} fit no scheme{_hint(corpus, names)}; {_needs()}"
         )
     if len(fits) > 1:
         ways = " and ".join(f"{scheme} ({n} of {len(names)} files)" for scheme, n in fits.items())
         raise StudyError(
-            f"The names in {_shown(corpus.root)} fit more than one scheme, {ways}: say which it is, such as --set "
+            f"The names in {paths.shown(corpus.root)} fit more than one scheme, {ways}: say which it is, such as --set "
             f"SCHEME={next(iter(fits))}."
         )
     return next(iter(fits))
@@ -170,7 +170,7 @@ def _hint(corpus: Corpus, names: list[str]) -> str:
     """What may help: the subfolders there are, or a CSV that lies beside the files."""
     tables = [path.name for path in sorted(corpus.root.glob("*")) if path.suffix.lower() in SUFFIXES_OF_LISTINGS[:2]]
     if tables:
-        return f" (for what {tables[0]} in it says, name that file: ./run_all.sh {_shown(corpus.root / tables[0])})"
+        return f" (for what {tables[0]} in it says, name that file: ./run_all.sh {paths.shown(corpus.root / tables[0])})"
     above = Counter(name.rsplit("/", 2)[-2] for name in names if "/" in name)
     return f" (first {names[0]}{'; subfolders ' + counted(above) if above else ''})"
 
@@ -231,8 +231,3 @@ def _levels(names: list[str], labels: Mapping[str, str]) -> tuple[int | None, in
     above = {name.split("/")[level - 1] for name in names if name.count("/") > level} if level else set()
     is_speaker = len(above) > 1 and not {plain(folder) for folder in above} & SPLITS
     return level, level - 1 if is_speaker and all(name.count("/") > level for name in names) else None
-
-
-def _shown(path: Path) -> str:
-    """A path as a user would type it from the study's folder."""
-    return path.relative_to(paths.ROOT).as_posix() if path.is_relative_to(paths.ROOT) else str(path)

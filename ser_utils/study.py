@@ -158,6 +158,8 @@ def run(corpus: str | None = None, *, settings: Sequence[str] = (), start: str =
     if not books or (start and not books[0].stem.startswith(start)):
         raise StudyError(f"--from {start}: expected one of {', '.join(book.stem[:2] for book in notebooks())}.")
     _see_that_it_is_there(entry)
+    if not start:
+        corpora.check_names(entry, parameters.get("LABELS", {}))
     if parameters.get("SCHEDULER"):
         parallel.check_address(parameters["SCHEDULER"])
     if start:
@@ -196,7 +198,7 @@ def _see_that_it_is_there(corpus: corpora.Corpus) -> None:
     from ser_utils.fetch import SOURCES, fetch
 
     if corpus.name not in SOURCES:
-        raise StudyError(f"{corpus.title} is not in data/{corpus.folder}. {corpus.where}")
+        raise StudyError(f"{corpus.title} is not in {paths.shown(paths.DATA / corpus.folder)}. {corpus.where}")
     fetch(corpus.name)
 
 

@@ -566,11 +566,22 @@ def test_two_folders_of_one_name_keep_their_results_apart(mine, tmp_path, only_0
     assert (paths.OUT / "my_voices" / "utterances.csv").read_text() == "kept"
 
 
+def test_a_folder_that_cannot_be_read_is_said_before_anything_runs(mine, only_01, monkeypatch, capsys):
+    monkeypatch.setattr(study, "execute", lambda *_, **__: pytest.fail("something ran"))
+    put(mine, *FOLDERS, "excited/1.wav")
+    assert __main__.main(["run", str(mine)]) == 1
+    assert "1 files" not in (said := capsys.readouterr().err)
+    assert said.startswith(f"1 file in {mine} is labelled with no emotion that is known: excited (1); say what")
+    assert __main__.main(["run", "demo", "--set", 'LABELS={"calm": "neutral"}']) == 1
+    assert capsys.readouterr().err.startswith("LABELS names 'calm', but no file is labelled so: there are anger (24)")
+    assert not (paths.OUT / "my_voices").exists()
+
+
 def test_a_known_corpus_that_is_not_there_says_where_to_ask_and_computes_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(paths, "DATA", tmp_path)
     monkeypatch.setattr(study, "execute", lambda *_, **__: pytest.fail("something ran"))
     assert __main__.main(["run", "crema-d"]) == 1
-    assert capsys.readouterr().err == f"CREMA-D is not in data/CREMA-D. {corpora.CORPORA['crema-d'].where}\n"
+    assert capsys.readouterr().err == f"CREMA-D is not in {tmp_path / 'CREMA-D'}. {corpora.CORPORA['crema-d'].where}\n"
 
 
 def test_an_open_corpus_that_is_not_there_is_downloaded(tmp_path, monkeypatch):
