@@ -16,28 +16,40 @@ def parser() -> argparse.ArgumentParser:
         help="run the study and render its reports (what ./run_all.sh calls)",
         description="Runs the notebooks in order and writes out/CORPUS and reports/CORPUS.",
     )
-    run.add_argument("corpus", nargs="?", help="demo or emovo (default: emovo where data/EMOVO is there, else demo)")
+    names = "demo, emovo, emodb, ravdess, crema-d, savee, tess, emozionalmente"
+    run.add_argument(
+        "corpus",
+        nargs="?",
+        help=f"{names}; or a corpus of your own, the path of a folder (one subfolder per emotion, or --set "
+        "SCHEME='{speaker}_{emotion}_{sentence}.wav') or of a CSV file,emotion,speaker[,sentence,gender] "
+        "(default: emovo where data/EMOVO is there, else demo)",
+    )
     run.add_argument(
         "--set",
         dest="settings",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="set a notebook parameter; the value is JSON, such as N_SEEDS=2 or DROP_EMOTIONS='[\"joy\"]'",
+        help="set a notebook parameter; the value is JSON, such as N_SEEDS=2, DROP_EMOTIONS='[\"joy\"]', or "
+        'LABELS=\'{"excited": "joy", "other": ""}\' for labels with names of their own',
     )
     run.add_argument(
         "--from", dest="start", default="", metavar="NN", help="run from this notebook on, such as 03, unchanged or not"
     )
     run.add_argument("--fresh", action="store_true", help="remove what earlier runs left, and compute everything again")
     fetch = commands.add_parser("fetch", help="download a corpus into data/")
-    fetch.add_argument("corpus", help="emovo")
+    fetch.add_argument("corpus", help="emovo, emodb, ravdess or emozionalmente; for the others it says where to ask")
     verify = commands.add_parser(
         "verify",
         help="say which results differ from their run's manifest, or from another folder",
         description="Compares the files of out/CORPUS with its manifest, or with another folder, stage by stage, and computes "
         "nothing again. Exit status 1 when a file differs or is missing.",
     )
-    verify.add_argument("corpus", nargs="?", help="demo or emovo (default: emovo where it or its manifest is there, else demo)")
+    verify.add_argument(
+        "corpus",
+        nargs="?",
+        help="its name, or the path of one of your own (default: emovo where it or its manifest is there, else demo)",
+    )
     verify.add_argument("--variant", default="", metavar="NAME", help="the run's VARIANT")
     verify.add_argument("--against", metavar="DIR", help="another folder of results; says by how much they differ, too")
     cache = commands.add_parser("cache", help="say how much is kept of what was computed before")

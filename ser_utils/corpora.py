@@ -1,24 +1,53 @@
-"""Corpora: what their file names say, what they should hold, and the table of utterances that everything starts from.
+"""Corpora, registered (`ser_utils.known_corpora`) or the user's own, and the table of utterances they are read into."""
 
-To add a corpus, add one entry to `CORPORA`.
-"""
-
+import json
 import re
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 
-from ser_utils import paths
-from ser_utils.audio import SUFFIXES, AudioError, describe
+from ser_utils import own_corpora, paths
+from ser_utils.audio import AudioError, describe
 from ser_utils.errors import StudyError
+from ser_utils.known_corpora import CORPORA, DEMO_SENTENCES
+from ser_utils.labels import EMOTIONS, check_labels, class_order, common_name, plain, relabel, unknown_labels
+from ser_utils.listings import by_metadata, metadata_file
+from ser_utils.own_corpora import own_corpus
+from ser_utils.schemes import UNKNOWN, Corpus, Listed, audio_files, by_scheme, has_audio, parse_name
+from ser_utils.validation import by_class, check, missing_cells, remarks, skipped_by_reason, validation
 
-EMOTIONS = ("neutral", "disgust", "joy", "fear", "anger", "surprise", "sadness")
-"""The names that every corpus' labels are mapped to, in the order in which tables and figures show them."""
-
-UNKNOWN = "unknown"
-"""What stands for a speaker, a gender or a sentence that nothing tells."""
+__all__ = [
+    "COLUMNS",
+    "CORPORA",
+    "DEMO_SENTENCES",
+    "EMOTIONS",
+    "UNKNOWN",
+    "Corpus",
+    "audio_files",
+    "by_class",
+    "check",
+    "check_names",
+    "class_order",
+    "get_corpus",
+    "has_audio",
+    "inputs",
+    "missing_cells",
+    "most_clips",
+    "one_per_emotion",
+    "parse_name",
+    "read_as",
+    "read_utterances",
+    "relabel",
+    "remarks",
+    "run_folder",
+    "skipped_by_reason",
+    "source_of",
+    "utterance_table",
+    "validation",
+]
 
 COLUMNS = [
     "file",
@@ -35,173 +64,208 @@ COLUMNS = [
     "peak",
     "audio_sha256",
 ]
-"""Columns of ``utterances.csv``; `file` is relative to the corpus' folder."""
-
-_ORDERED = ("neutral", "disappointment", *EMOTIONS[1:])  # "disappointment": the merged class of the original thesis
+"""Columns of ``utterances.csv``; `file` is relative to the corpus' folder, or absolute where it lies elsewhere."""
 
 
-@dataclass(frozen=True)
-class Corpus:
-    """One corpus: how its file names are read and what is known about it."""
+def get_corpus(name: str, scheme: str = "") -> Corpus:
+    """The registered corpus of that name (in upper or lower case, with or without punctuation), or one of the user's own.
 
-    name: str
-    title: str
-    folder: str
-    """Folder below ``data/``."""
-    scheme: str
-    """Regular expression on the file name without its ending, with the groups emotion, speaker and sentence."""
-    emotions: Mapping[str, str]
-    """Code in the file name to a name in `EMOTIONS`."""
-    genders: Mapping[str, str]
-    """Speaker to ``female`` or ``male``."""
-    sentences: Mapping[str, str]
-    """Sentence code to what is said."""
-    n_utterances: int
-    language: str
-    licence: str
-    audio_is_free: bool
-    """Whether the licence lets reports embed the audio."""
-    citation: str
-    where: str
-    """One sentence on how to get it."""
-    notice: str = ""
-    """What a reader of any result on this corpus must not miss."""
-    known: Mapping[str, str] = field(default_factory=dict)
-    """What is unreliable in the data, by topic."""
-
-    @property
-    def root(self) -> Path:
-        return paths.DATA / self.folder
-
-
-_EMOVO_EMOTIONS = {
-    "neu": "neutral",
-    "dis": "disgust",
-    "gio": "joy",
-    "pau": "fear",
-    "rab": "anger",
-    "sor": "surprise",
-    "tri": "sadness",
-}
-_EMOVO_SENTENCES = {
-    "b1": "Gli operai si alzano presto.",
-    "b2": "I vigili sono muniti di pistola.",
-    "b3": "La cascata fa molto rumore.",
-    "l1": "L'autunno prossimo Tony partirà per la Spagna nella prima metà di ottobre.",
-    "l2": "Ora prendo la felpa di là ed esco per fare una passeggiata.",
-    "l3": "Un attimo dopo s'è incamminato ... ed è inciampato.",
-    "l4": "Vorrei il numero telefonico del Signor Piatti.",
-    "n1": "La casa forte vuole col pane.",
-    "n2": "La forza trova il passo e l'aglio rosso.",
-    "n3": "Il gatto sta scorrendo nella pera.",
-    "n4": "Insalata pastasciutta coscia d'agnello limoncello.",
-    "n5": "Uno quarantatré dieci mille cinquantasette venti.",
-    "d1": "Sabato sera cosa farà?",
-    "d2": "Porti con te quella cosa?",
-}
-_EMOVO_SCHEME = r"(?P<emotion>[a-z]+)-(?P<speaker>[fm]\d+)-(?P<sentence>[a-z]\d+)"
-_EMOVO_GENDERS = {"f1": "female", "f2": "female", "f3": "female", "m1": "male", "m2": "male", "m3": "male"}
-
-DEMO_SENTENCES = ("b1", "l4", "n3", "d2")
-
-CORPORA = {
-    "demo": Corpus(
-        name="demo",
-        title="the embedded demo corpus (synthetic voices)",
-        folder="demo",
-        scheme=_EMOVO_SCHEME,
-        emotions=_EMOVO_EMOTIONS,
-        genders=_EMOVO_GENDERS,
-        sentences={code: _EMOVO_SENTENCES[code] for code in DEMO_SENTENCES},
-        n_utterances=6 * 7 * len(DEMO_SENTENCES),
-        language="Italian",
-        licence="Apache-2.0, as the study",
-        audio_is_free=True,
-        citation="data/make_demo.py of this study",
-        where="It comes with the study, in data/demo.",
-        notice="Synthetic demo voices: these clips are made by a program, not recorded from people, so that the study "
-        "runs without a download. Nothing here says how well emotion is heard in real voices.",
-    ),
-    "emovo": Corpus(
-        name="emovo",
-        title="EMOVO",
-        folder="EMOVO",
-        scheme=_EMOVO_SCHEME,
-        emotions=_EMOVO_EMOTIONS,
-        genders=_EMOVO_GENDERS,
-        sentences=_EMOVO_SENTENCES,
-        n_utterances=588,
-        language="Italian",
-        licence="unsettled: the paper states none; secondary sources say non-commercial research use",
-        audio_is_free=False,
-        citation="G. Costantini, I. Iaderola, A. Paoloni, M. Todisco. EMOVO Corpus: an Italian Emotional Speech "
-        "Database. LREC 2014.",
-        where="Get it with `python -m ser_utils fetch emovo`, or put its folders f1 f2 f3 m1 m2 m3 into data/EMOVO.",
-        known={
-            "level": "The recording level was turned down by hand for loud emotions, so absolute level is no clean "
-            "cue to emotion."
-        },
-    ),
-}
-
-
-def get_corpus(name: str) -> Corpus:
-    """The registered corpus of that name (upper or lower case).
+    Parameters
+    ----------
+    name : str
+        A name in `CORPORA`, or the path of a folder or of a CSV.
+    scheme : str
+        How a folder of the user's own is read: ``""`` to find out, ``folders`` (one subfolder per emotion), a pattern such as
+        ``{speaker}_{emotion}_{sentence}.wav``, or a registered corpus' name.
 
     Raises
     ------
     StudyError
-        There is none of that name.
+        There is no such corpus, folder or CSV, or `scheme` does not go with it.
     """
-    if name.lower() not in CORPORA:
-        raise StudyError(f"Unknown corpus {name!r}: expected one of {', '.join(CORPORA)}.")
-    return CORPORA[name.lower()]
+    bare = plain(name).replace("_", "")
+    known = next((corpus for corpus in CORPORA.values() if corpus.name.replace("-", "") == bare), None)
+    scheme = next((key for key in CORPORA if key.replace("-", "") == plain(scheme).replace("_", "")), scheme.strip())
+    if known and not re.search(r"[/\\]", name):
+        if scheme:
+            raise StudyError(f"SCHEME says how a folder of your own is read, and {known.name} is known: leave SCHEME out.")
+        return known
+    place = Path(name).expanduser()
+    found = [top / place for top in (Path.cwd(), paths.ROOT) if (top / place).exists()]
+    if not found and not re.search(r"[/\\]|\.\w+$", name):
+        raise StudyError(
+            f"Unknown corpus {name!r}: expected one of {', '.join(CORPORA)}, or the path of a folder or of a CSV of your own."
+        )
+    return own_corpus(found[0] if found else place, scheme)
 
 
-def utterance_table(corpus: Corpus, root: Path | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read a corpus' folder into the table of utterances and the table of what was left out.
+def read_as(corpus: Corpus, labels: Mapping[str, str] = {}) -> str:
+    """One sentence on how the corpus is read: its citation, or what was found out about a folder of the user's own."""
+    return own_corpora.read_as(corpus, labels) if corpus.is_own else corpus.citation
+
+
+def run_folder(corpus: Corpus, variant: str = "") -> Path:
+    """``out/<run>/`` of a corpus, made where it is not there; of one of the user's own, ``source.json`` in it names the path.
+
+    Raises
+    ------
+    StudyError
+        It holds the results of another folder or CSV of the same name.
+    """
+    run = paths.run_name(corpus.name, variant)
+    if not corpus.is_own:
+        return paths.out_dir(run)
+    path, note = str(corpus.root / corpus.listing), paths.OUT / run / "source.json"
+    before = source_of(run)
+    if before not in (None, path):
+        raise StudyError(
+            f"out/{run} holds the results on {before}, not on {path}: keep this run apart with --set VARIANT='\"other\"', or "
+            f"remove out/{run}."
+        )
+    paths.out_dir(run)
+    paths.write_json(note, {"path": path})
+    return note.parent
+
+
+def source_of(run: str) -> str | None:
+    """The folder or CSV of the user's own that a run was made on; None where it was on a registered corpus, or never."""
+    try:
+        return json.loads((paths.OUT / run / "source.json").read_text(encoding="utf-8"))["path"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def inputs(corpus: Corpus) -> list[str]:
+    """All files that a corpus is read from, recordings and CSVs, relative to its folder as in `COLUMNS`; sorted."""
+    if corpus.is_own and corpus.listing:
+        named = [entry.file for entry in own_corpora.listed(corpus, {}) if entry.file]
+        return sorted({corpus.listing, *(file for file in named if (corpus.root / file).is_file())})
+    root, names = corpus.root, [name for known in CORPORA.values() for name in (known.listing, known.listing_speakers) if name]
+    tables = [metadata_file(root, name) for name in (names if corpus.is_own or corpus.listing else ())]
+    return sorted(path.relative_to(root).as_posix() for path in [*audio_files(root), *filter(None, tables)])
+
+
+def utterance_table(corpus: Corpus, labels: Mapping[str, str] = {}) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read a corpus into the table of utterances and the table of what was left out.
 
     Parameters
     ----------
     corpus : Corpus
-        The registry's entry.
-    root : Path, optional
-        Its folder; the default is below ``data/``.
+        From `get_corpus`.
+    labels : mapping
+        The corpus' own label to a common name; the label's own name keeps it as a class of its own, ``""`` leaves it out.
 
     Returns
     -------
     utterances : pd.DataFrame [columns=COLUMNS]
         One row a usable recording, sorted by file.
     skipped : pd.DataFrame [columns=file, reason]
-        Audio files that cannot be used, and why.
+        Recordings that are not used, and why.
 
     Raises
     ------
     StudyError
-        The folder is not there, holds no audio, or none of its audio can be used.
+        The folder is not there, holds no audio, or none of its audio can be used; a label has no common name.
     """
-    root = root or corpus.root
-    files = audio_files(root)
-    if not files:
-        found = "no audio files" if root.is_dir() else "no such folder"
-        raise StudyError(f"{corpus.title} is not in {_shown(root)}: {found}. {corpus.where}")
-    rows, skipped, seen = [], [], {}
-    for path in files:
-        name = path.relative_to(root).as_posix()
-        try:
-            labels = parse_name(path.stem, corpus)
-            if path.stem.lower() in seen:
-                raise AudioError(f"the same utterance as {seen[path.stem.lower()]}")
-            rows.append({"file": name, "corpus": corpus.name, **labels, **describe(path)})
-            seen[path.stem.lower()] = name  # only now: an unusable file does not keep its twin out
-        except AudioError as error:
-            skipped.append({"file": name, "reason": str(error)})
-    if not rows:
-        raise StudyError(
-            f"None of the {len(files)} audio files in {_shown(root)} can be used as {corpus.title}; "
-            f"the first, {skipped[0]['file']}: {skipped[0]['reason']}."
-        )
-    return pd.DataFrame(rows, columns=COLUMNS), pd.DataFrame(skipped, columns=["file", "reason"])
+    root, entries = corpus.root, _listed(corpus, labels)
+    names = _common_names(corpus, entries, labels)
+    entries = [_with_name(corpus, entry, names) for entry in entries]
+    usable = [entry for entry in entries if not entry.reason]
+    reasons = [(entry.file, entry.reason) for entry in entries if entry.reason]
+    rows, seen = [], {}
+    with ThreadPoolExecutor() as pool:
+        for entry, found in zip(usable, pool.map(lambda entry: _described(root / entry.file), usable), strict=True):
+            twin = seen.get(entry.key) if isinstance(found, dict) else None
+            if twin or isinstance(found, str):
+                reasons.append((entry.file, f"the same utterance as {twin}" if twin else found))
+                continue
+            seen[entry.key] = entry.file  # only now: an unusable file does not keep its twin out
+            rows.append({"corpus": corpus.name, **vars(entry), "emotion": names[entry.emotion], **found})
+    table, twice = _once(pd.DataFrame(rows, columns=COLUMNS).sort_values("file", ignore_index=True))
+    skipped = pd.DataFrame(sorted([*reasons, *twice]), columns=["file", "reason"])
+    if table.empty:
+        raise StudyError(_unusable(corpus, skipped))
+    return table, skipped
+
+
+def check_names(corpus: Corpus, labels: Mapping[str, str] = {}) -> None:
+    """Raise the `StudyError` that `utterance_table` would raise for names, CSVs or labels, without reading any audio."""
+    _common_names(corpus, _listed(corpus, labels), labels)
+
+
+def _listed(corpus: Corpus, labels: Mapping[str, str]) -> list[Listed]:
+    """What names or tables say of a corpus' recordings; `StudyError` where there are none."""
+    if corpus.is_own:
+        return list(own_corpora.listed(corpus, labels))
+    if not has_audio(corpus.root):
+        found = "no audio files" if corpus.root.is_dir() else "no such folder"
+        raise StudyError(f"{corpus.title} is not in {paths.shown(corpus.root)}: {found}. {corpus.where}")
+    return list((by_metadata if corpus.listing else by_scheme)(corpus, corpus.root))
+
+
+def _common_names(corpus: Corpus, entries: list[Listed], labels: Mapping[str, str]) -> dict[str, str]:
+    """The common name of each label there is, ``""`` for those left out.
+
+    Raises
+    ------
+    StudyError
+        A label has none, or `labels` names one that is not there.
+    """
+    there = Counter(entry.emotion for entry in entries if not entry.reason)
+    check_labels(labels, there)
+    names = {label: common_name(label, labels) for label in there}
+    left_out = {label for known in CORPORA.values() for label in known.left_out}  # a folder may be read by a known scheme
+    unknown = {label: n for label, n in there.items() if names[label] is None and label not in left_out}
+    if unknown:
+        raise unknown_labels(unknown, paths.shown(corpus.root / corpus.listing))
+    return {label: name or "" for label, name in names.items()}
+
+
+def _with_name(corpus: Corpus, entry: Listed, names: Mapping[str, str]) -> Listed:
+    """An entry with the reason why it is left out, where its label is."""
+    if entry.reason or names[entry.emotion]:
+        return entry
+    how = json.dumps({entry.emotion: entry.emotion})
+    reason = f"labelled {entry.emotion}, which is left out: LABELS='{how}' keeps it as a class of its own"
+    return Listed(entry.file, reason=reason)
+
+
+def _described(path: Path) -> dict | str:
+    """What a recording is, or why it cannot be used."""
+    try:
+        return describe(path)
+    except AudioError as error:
+        with path.open("rb") as file:
+            is_pointer = file.read(24) == b"version https://git-lfs."
+        return "stands for a file in Git LFS: `git lfs pull` gets the audio" if is_pointer else str(error)
+
+
+def _once(table: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
+    """The table with each recording (by content) once, and what is left out: one under two labels is left out wholly."""
+    groups = table.groupby("audio_sha256")
+    first, n_labels = groups.file.transform("first"), groups.emotion.transform("nunique")
+    last = groups.file.transform("last")
+    others = [one if one != file else other for file, one, other in zip(table.file, first, last, strict=True)]
+    reasons = pd.Series(
+        [
+            f"the same recording under another label: {other}" if n > 1 else f"the same recording as {other}"
+            for other, n in zip(others, n_labels, strict=True)
+        ],
+        index=table.index,
+        dtype=object,
+    )
+    out = (n_labels > 1) | (first != table.file)
+    return table[~out].reset_index(drop=True), list(zip(table.file[out], reasons[out], strict=True))
+
+
+def _unusable(corpus: Corpus, skipped: pd.DataFrame) -> str:
+    place = paths.shown(corpus.root / corpus.listing)
+    if skipped.empty:
+        return f"{place} names no recordings: {corpus.where}"
+    first = skipped.iloc[0]
+    what = "recordings named in" if corpus.listing else "audio files in"
+    as_what = "" if corpus.is_own else f" as {corpus.title}"
+    return f"None of the {len(skipped)} {what} {place} can be used{as_what}; the first, {first.file}: {first.reason}."
 
 
 def read_utterances(path: Path) -> pd.DataFrame:
@@ -210,41 +274,11 @@ def read_utterances(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=text, keep_default_na=False, na_values={})
 
 
-def audio_files(root: Path) -> list[Path]:
-    """Audio files at any depth below `root`, sorted; hidden ones (also macOS' ``._x.wav``) are not audio."""
-    names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
-    return [root / name for name in names if not re.search(r"(^|/)\.", name) and (root / name).is_file()]
-
-
-def parse_name(stem: str, corpus: Corpus) -> dict[str, str]:
-    """What a file name says: speaker, gender, sentence, emotion.
-
-    Raises
-    ------
-    AudioError
-        The name does not fit the scheme, or its emotion code, speaker or sentence is not among the corpus'.
-    """
-    match = re.fullmatch(corpus.scheme, stem, re.IGNORECASE)
-    if not match:
-        raise AudioError(f"its name does not fit the scheme of {corpus.title} ({_readable(corpus.scheme)})")
-    code, speaker, sentence = (match[group].lower() for group in ("emotion", "speaker", "sentence"))
-    for what, found, known in (
-        ("emotion code", code, corpus.emotions),
-        ("speaker", speaker, corpus.genders),
-        ("sentence", sentence, corpus.sentences),
-    ):
-        if found not in known:
-            raise AudioError(f"its {what} {found!r} is not one of {', '.join(known)}")
-    return {
-        "speaker": speaker,
-        "gender": corpus.genders[speaker],
-        "sentence": sentence,
-        "emotion": corpus.emotions[code],
-    }
-
-
 def one_per_emotion(utterances: pd.DataFrame, *, speaker: str = "", sentence: str = "") -> pd.DataFrame:
-    """The clips of one sentence by one speaker, one row an emotion; empty names stand for the first there is.
+    """The clips of one sentence by one speaker, one row an emotion; of several takes the first.
+
+    Empty names stand for the first speaker and sentence with the most emotions. Where sentences are not known, the clips may
+    be of any.
 
     Raises
     ------
@@ -255,107 +289,19 @@ def one_per_emotion(utterances: pd.DataFrame, *, speaker: str = "", sentence: st
     for name, wanted in (("speaker", speaker), ("sentence", sentence)):
         there = sorted(clips[name].unique())
         if wanted and wanted not in there:
-            raise StudyError(f"No clip has the {name} {wanted!r}: expected one of {', '.join(there)}.")
-        clips = clips[clips[name] == (wanted or there[0])]
-    order = class_order(clips.emotion)
-    return clips.set_index("emotion").loc[order].reset_index()
+            raise StudyError(f"No clip has the {name} {wanted!r}: expected one of {_some(there)}.")
+        clips = clips[clips[name] == wanted] if wanted else clips
+    n_emotions = clips.groupby(["speaker", "sentence"]).emotion.nunique()
+    speaker, sentence = n_emotions.idxmax()  # the first of the most
+    clips = clips[(clips.speaker == speaker) & (clips.sentence == sentence)].drop_duplicates("emotion")
+    return clips.set_index("emotion").loc[class_order(clips.emotion)].reset_index()
 
 
-def missing_cells(utterances: pd.DataFrame, corpus: Corpus) -> pd.DataFrame:
-    """The utterances that a complete corpus has and this one lacks: speaker, sentence, emotion."""
-    expected = pd.MultiIndex.from_product(
-        [corpus.genders, corpus.sentences, corpus.emotions.values()], names=["speaker", "sentence", "emotion"]
-    )
-    found = pd.MultiIndex.from_frame(utterances[expected.names])
-    return expected.difference(found, sort=None).to_frame(index=False)
+def most_clips(utterances: pd.DataFrame, n_speakers: int = 24) -> pd.DataFrame:
+    """The utterances of the `n_speakers` speakers with the most clips: figures with a row or line a speaker hold no more."""
+    chosen = utterances.speaker.value_counts(sort=False).sort_index().sort_values(ascending=False, kind="stable")
+    return utterances[utterances.speaker.isin(chosen.index[:n_speakers])]
 
 
-def remarks(utterances: pd.DataFrame, corpus: Corpus) -> list[str]:
-    """Sentences on what in the recordings could fool a model or a reader."""
-    said = []
-    if len(utterances) != corpus.n_utterances:
-        said.append(
-            f"Found {len(utterances)} utterances, expected {corpus.n_utterances}: results on a part of "
-            "a corpus do not compare with published ones."
-        )
-    for channels, clips in utterances.groupby("channels"):
-        if channels != utterances.channels.mode()[0]:
-            kind = {1: "mono", 2: "stereo"}.get(channels, f"of {channels} channels")
-            said.append(f"{_counted(clips, 'is', 'are')} {kind}, unlike the rest: {_some(clips)}.")
-    if utterances.sample_rate.nunique() > 1:
-        said.append(
-            "The sample rates differ: "
-            + ", ".join(f"{count} at {rate} Hz" for rate, count in utterances.sample_rate.value_counts().sort_index().items())
-            + ". Where that goes with the speaker or the emotion, a model can hear it."
-        )
-    low, clipped = utterances[utterances.sample_rate < 16_000], utterances[utterances.peak >= 0.999]
-    twice = utterances[utterances.audio_sha256.duplicated(keep=False)]
-    if len(low):
-        said.append(
-            f"{_counted(low, 'is', 'are')} sampled below 16 kHz ({_some(low)}): what lay above "
-            f"{low.sample_rate.min() // 2} Hz is lost, and no resampling brings it back."
-        )
-    if len(clipped):
-        said.append(f"{_counted(clipped, 'reaches', 'reach')} full scale and may be clipped: {_some(clipped)}.")
-    if len(twice):
-        said.append(f"{len(twice)} files hold the same recording as another file: {_some(twice)}.")
-    return said
-
-
-def _counted(clips: pd.DataFrame, one: str, more: str) -> str:
-    """``1 file`` or ``7 files``, with the verb that goes with it."""
-    return f"1 file {one}" if len(clips) == 1 else f"{len(clips)} files {more}"
-
-
-def _some(clips: pd.DataFrame) -> str:
-    """The first few files' names."""
-    return ", ".join(clips.file[:4]) + (" ..." if len(clips) > 4 else "")
-
-
-def relabel(emotions: pd.Series, *, drop: list[str], rename: Mapping[str, str]) -> pd.Series:
-    """Drop and rename (or merge) emotions: first the drops, then the renames.
-
-    Parameters
-    ----------
-    emotions : pd.Series
-        Labels of utterances.
-    drop : list of str
-        Emotions to leave out.
-    rename : mapping
-        Old name to new name; two old names with one new name are merged.
-
-    Returns
-    -------
-    pd.Series
-        The labels that remain, with their index.
-
-    Raises
-    ------
-    StudyError
-        An emotion to drop or rename is not there, or fewer than two classes remain.
-    """
-    there = set(emotions)
-    for name in [*drop, *rename]:
-        if name not in there:
-            raise StudyError(f"No utterance is labelled {name!r}: there are {', '.join(sorted(there))}.")
-    kept = emotions[~emotions.isin(drop)].replace(dict(rename))
-    if kept.nunique() < 2:
-        left = f"only {kept.iloc[0]!r} is" if len(kept) else "no emotion is"
-        raise StudyError(f"After dropping and renaming, {left} left: a classifier needs two emotions or more.")
-    return kept
-
-
-def class_order(emotions: pd.Series) -> list[str]:
-    """The classes among `emotions` in the order of `EMOTIONS`, others behind them by the alphabet."""
-    there = set(emotions)
-    return [name for name in _ORDERED if name in there] + sorted(there.difference(_ORDERED))
-
-
-def _shown(path: Path) -> str:
-    """A path as a user would type it from the study's folder."""
-    return path.relative_to(paths.ROOT).as_posix() if path.is_relative_to(paths.ROOT) else str(path)
-
-
-def _readable(scheme: str) -> str:
-    """A scheme's regular expression as a pattern for people: ``{emotion}-{speaker}-{sentence}``."""
-    return re.sub(r"\(\?P<(\w+)>(?:\[[^]]*\]|[^)])*\)", r"{\1}", scheme)
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:12]) + (f" ... ({len(names)} in all)" if len(names) > 12 else "")

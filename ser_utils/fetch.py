@@ -1,9 +1,9 @@
 """Download of the corpora whose audio is not part of this project, each one entry of `SOURCES`.
 
-The download is a zip archive that is unpacked aside and moved into place only when the checksum of each file
-is right. The archive itself carries no pinned checksum: GitHub makes it anew on request and promises the
-files, not the zip's bytes, and for the same reason gives it neither a length nor a way to resume. So a
-download that broke off is thrown away, and the next one starts afresh.
+The download is a zip archive that is unpacked aside and moved into place only when it is as published: by the
+checksum of the archive, or of each file in it where the archive has none. (GitHub makes it anew on request and
+promises the files, not the zip's bytes, and for the same reason gives it neither a length nor a way to resume.)
+A download that broke off is thrown away, and the next one starts afresh.
 """
 
 import hashlib
@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 from ser_utils import paths
 from ser_utils.errors import StudyError
+from ser_utils.known_corpora import CORPORA
 
 try:
     import fcntl
@@ -45,17 +46,18 @@ class Source:
     """Where a corpus comes from.
 
     `folder` is its name below the data folder, `checksums` a file of lines "sha256, two spaces, path in the
-    folder", `about_bytes` the size of the archive for the progress bar, `max_bytes` the most that the
-    archive, or all its files together, may have, and `by_hand` what to do by hand instead, with `{folder}`
-    for the place.
+    folder", or None where `md5` is that of the archive, `about_bytes` the size of the archive for the progress
+    bar, `max_bytes` the most that the archive, or all its files together, may have, and `by_hand` what to do by
+    hand instead, with `{folder}` for the place.
     """
 
     folder: str
     url: str
-    checksums: Path
+    checksums: Path | None
     about_bytes: int
     max_bytes: int
     by_hand: str
+    md5: str = ""
 
 
 EMOVO_COMMIT = "c13834136874dbf9404f077fd977890605ac90bd"
@@ -72,6 +74,36 @@ SOURCES = {
         "emovo.zip from https://drive.google.com/file/d/1SUtaKeA-LYnKaD3qv87Y5wYgihJiNJAo, or "
         "https://www.kaggle.com/datasets/sourabhy/emovo-italian-ser-dataset, and put the six folders with "
         "the clips (f1, f2, f3, m1, m2, m3) into {folder}",
+    ),
+    "emodb": Source(
+        folder="EmoDB",
+        url="https://zenodo.org/records/7447302/files/emodb.zip",
+        checksums=None,
+        md5="9d21362dbc5676ef3ab4745d83ced0db",
+        about_bytes=39_981_818,
+        max_bytes=200_000_000,
+        by_hand="download by hand emodb.zip from https://zenodo.org/records/7447302, or the 535 files from "
+        "http://emodb.bilderbar.info, and put its folder wav into {folder}",
+    ),
+    "ravdess": Source(
+        folder="RAVDESS",
+        url="https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip",
+        checksums=None,
+        md5="bc696df654c87fed845eb13823edef8a",
+        about_bytes=208_468_073,
+        max_bytes=2_000_000_000,
+        by_hand="download by hand Audio_Speech_Actors_01-24.zip from https://zenodo.org/records/1188976 and put its "
+        "folders Actor_01 to Actor_24 into {folder}",
+    ),
+    "emozionalmente": Source(
+        folder="Emozionalmente",
+        url="https://zenodo.org/records/12616095/files/emozionalmente.zip",  # version 1.1 of record 6569824
+        checksums=None,
+        md5="398c6502dd2b0e1e810f927c12897547",
+        about_bytes=558_900_000,
+        max_bytes=3_000_000_000,
+        by_hand="download by hand emozionalmente.zip from https://doi.org/10.5281/zenodo.6569824 and put its folders "
+        "audio and metadata into {folder}",
     ),
 }
 
@@ -90,12 +122,14 @@ def fetch(
     Nothing is downloaded when all its files are already there. A folder of that name that is not complete is
     left as it is until all checksums of the new one are right, and is then kept beside it as
     `EMOVO.before-1`: nothing is lost. `url` (else the environment variable ``SER_EMOVO_URL``) names a mirror,
-    held to the same checksums. A server from which less than 64 KiB come in `timeout_s` seconds is given up.
+    held to the same checksum. A server from which less than 64 KiB come in `timeout_s` seconds is given up.
 
     Raises StudyError: unknown name, a server or an archive that is no good, no room or no right to write.
     """
+    name = next((known for known in [*CORPORA, *SOURCES] if _bare(known) == _bare(name)), name)
     if name not in SOURCES:
-        raise StudyError(f"There is no download for the corpus '{name}': choose one of {', '.join(SOURCES)}.")
+        where = f": {CORPORA[name].where}" if name in CORPORA else f": choose one of {', '.join(SOURCES)}."
+        raise StudyError(f"There is no download for the corpus '{name}'{where}")
     source = SOURCES[name]
     url = url or os.environ.get(f"SER_{name.upper()}_URL") or source.url
     folder = Path(data or paths.DATA).absolute() / source.folder
@@ -114,16 +148,23 @@ def fetch(
         ) from error
 
 
+def _bare(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.lower())
+
+
 def _fetch(source: Source, url: str, folder: Path, progress: bool, timeout_s: float, say: Callable[[str], None]) -> Path:
-    checksums = read_checksums(source.checksums)
-    if not differing(folder, checksums):
+    list_of_files = source.checksums or folder / f".{source.md5}.sha256"
+    checksums = read_checksums(list_of_files) if list_of_files.exists() else {}
+    if checksums and not differing(folder, checksums):
         say(f"{source.folder} is already in {folder}: {len(checksums)} files, all checksums right.")
         return folder
     say(f"Downloading {source.folder} from {url} (about {source.about_bytes / 1e6:.0f} MB).")
     with _aside(folder) as aside:
         _download(url, aside / "archive.zip", source, progress, timeout_s)
-        say(f"Unpacking and checking its {len(checksums)} files.")
-        _unpack(aside / "archive.zip", aside / source.folder, checksums, source.max_bytes)
+        say("Unpacking and checking it.")
+        if source.md5:
+            _check_md5(aside / "archive.zip", source.md5)
+        checksums = _unpack(aside / "archive.zip", aside / source.folder, checksums, source)
         before = _move_into_place(aside / source.folder, folder)
     kept = f"; what was there before is now {before}" if before else ""
     say(f"{source.folder} is in {folder}: {len(checksums)} files, all checksums right{kept}.")
@@ -275,20 +316,54 @@ def _reason(error: Exception, n_bytes: int, timeout_s: float) -> str:
     return " ".join(str(error).split()).rstrip(".")
 
 
-def _unpack(path: Path, new: Path, checksums: dict[str, str], max_bytes: int) -> None:
-    """Unpack the files of `checksums` from the zip `path` into the folder `new`, or raise what is wrong."""
+def _check_md5(path: Path, md5: str) -> None:
+    """Raise unless the archive at `path` is the published one."""
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "md5").hexdigest()
+    if found != md5:
+        size = f"{path.stat().st_size / 1e6:.1f} MB"
+        raise _Fault(f"what came ({size}) is not the archive as published, its md5 is {found} and not {md5}")
+
+
+def _unpack(path: Path, new: Path, checksums: dict[str, str], source: Source) -> dict[str, str]:
+    """Unpack the zip `path` into the folder `new`, or raise what is wrong; returns the checksums of its files.
+
+    Of an archive without a checksum of its own the files of `checksums` are unpacked, and held to them. Of one that
+    has been checked all are, with a list of their checksums, by which a later fetch sees that they are still there.
+    """
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise _Fault(f"what came is no complete zip archive ({path.stat().st_size / 1e6:.1f} MB)") from error
     with archive:
-        members = _choose(archive.infolist(), checksums)
-        _check_members(members, max_bytes)
+        members = _all_of(archive.infolist()) if source.md5 else _choose(archive.infolist(), checksums)
+        _check_members(members, source.max_bytes)
         for name, member in members.items():
             _unpack_member(archive, member, new / name)
+    if source.md5:
+        checksums = {name: paths.file_hash(new / name) for name in members}
+        lines = "".join(f"{digest}  {name}\n" for name, digest in checksums.items())
+        (new / f".{source.md5}.sha256").write_text(lines, encoding="utf-8")
     wrong = differing(new, checksums)
     if wrong:
         raise _Fault(f"{len(wrong)} of {len(checksums)} files are not as published, the first is {wrong[0]}")
+    return checksums
+
+
+def _all_of(members: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
+    """The files of an archive by their names, without a folder that holds them all and without what a Mac adds."""
+    for member in members:
+        _check_path(member)
+    files = [m for m in members if not m.is_dir() and not re.search(r"(^|/)(__MACOSX/|\._|\.DS_Store$)", m.filename)]
+    top = files[0].filename.split("/")[0] + "/" if files else ""
+    cut = len(top) if all(member.filename.startswith(top) for member in files) else 0
+    return {member.filename[cut:]: member for member in files}
+
+
+def _check_path(member: zipfile.ZipInfo) -> None:
+    """Raise where a member of an archive would be unpacked outside the folder."""
+    if ".." in member.filename.split("/") or re.match(r"/|[A-Za-z]:|(?s:.*)\\", member.filename):
+        raise _Fault(f"its member {member.filename!r} leads outside the folder it is unpacked in")
 
 
 def _choose(members: list[zipfile.ZipInfo], checksums: dict[str, str]) -> dict[str, zipfile.ZipInfo]:
@@ -301,9 +376,8 @@ def _choose(members: list[zipfile.ZipInfo], checksums: dict[str, str]) -> dict[s
     by_folder: dict[str, dict[str, zipfile.ZipInfo]] = {"": {}}
     depths = {name.count("/") + 1 for name in checksums}
     for member, depth in itertools.product(members, depths):
+        _check_path(member)
         parts = member.filename.split("/")
-        if ".." in parts or re.match(r"/|[A-Za-z]:|(?s:.*)\\", member.filename):
-            raise _Fault(f"its member {member.filename!r} leads outside the folder it is unpacked in")
         name = "/".join(parts[-depth:])
         if name in checksums:
             by_folder.setdefault("/".join(parts[:-depth]), {})[name] = member

@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from ser_utils import corpora, paths, study
+from ser_utils.audio import SUFFIXES
 from ser_utils.errors import StudyError
 from ser_utils.stages import EXECUTION
 
@@ -51,7 +52,7 @@ STAGES = {
 """The stages in their order, and the names of their files: what one notebook hands on to the next; the rest are tables."""
 KEPT_OUT = ("*.npz", "model/*")
 """Results that git does not keep, so that a fresh clone lacks them."""
-NOT_RESULTS = ("manifest.json", "run.json")
+NOT_RESULTS = ("manifest.json", "run.json", "source.json")
 FAILURES = ("differs", "missing")
 STATUSES = (*FAILURES, "same", "new", "not here")
 SIZES = ["what", "largest_absolute", "absolute_in", "largest_relative", "relative_in", "n_texts"]
@@ -68,7 +69,7 @@ def write(run: str, corpus: str, parameters: Mapping, *, facts: Mapping | None =
     run : str
         Name of the run's folder, from `ser_utils.paths.run_name`.
     corpus : str
-        Its corpus, whose recordings are hashed.
+        Its corpus, whose recordings are hashed: a name, or the path of one of the user's own.
     parameters : mapping
         The notebook parameters that were set; the others have their defaults.
     facts : mapping, optional
@@ -80,9 +81,10 @@ def write(run: str, corpus: str, parameters: Mapping, *, facts: Mapping | None =
     Path
         The manifest.
     """
-    out, variant = paths.out_dir(run), run.removeprefix(corpus).removeprefix("-")
+    known = corpora.get_corpus(corpus).name
+    out, variant = paths.out_dir(run), run.removeprefix(known).removeprefix("-")
     used = {name: ast.literal_eval(entry["default"]) for name, entry in study.known_parameters().items()}
-    used |= {"CORPUS": corpus, "VARIANT": variant, **parameters}
+    used |= {"VARIANT": variant, **parameters, "CORPUS": known}  # where a corpus of the user's own lies is in source.json
     if facts is not None:
         (out / "executed").mkdir(exist_ok=True)
         paths.write_json(out / "executed" / "run.json", {**{key: used[key] for key in EXECUTION if key in used}, **facts})
@@ -90,7 +92,7 @@ def write(run: str, corpus: str, parameters: Mapping, *, facts: Mapping | None =
     for name, digest in _results(out).items():
         stages[stage_of(name)][name] = digest
     values = {
-        "corpus": corpus,
+        "corpus": known,
         "variant": variant,
         "parameters": {name: value for name, value in used.items() if name not in EXECUTION},
         **_surroundings(),
@@ -130,11 +132,15 @@ def stage_of(name: str) -> str:
 
 
 def choose_corpus(name: str | None) -> str:
-    """The corpus to compare: the one named, else EMOVO where its audio or its manifest is there, else the demo corpus."""
+    """The corpus to compare: the one named, else EMOVO where its audio or its manifest is there, else the demo corpus.
+
+    One of the user's own is named by its path, or as its folder in ``out/`` is.
+    """
     if name is not None:
-        return corpora.get_corpus(name).name
+        corpus = corpora.get_corpus(corpora.source_of(name) or name)
+        return str(corpus.root / corpus.listing) if corpus.is_own else corpus.name
     manifest = paths.OUT / "emovo" / "manifest.json"
-    return "emovo" if manifest.exists() or corpora.audio_files(corpora.CORPORA["emovo"].root) else "demo"
+    return "emovo" if manifest.exists() or corpora.has_audio(corpora.CORPORA["emovo"].root) else "demo"
 
 
 # What a run is made of
@@ -186,12 +192,15 @@ def _git(*arguments: str) -> str | None:
 
 def _recordings(corpus: str) -> dict[str, object] | None:
     """How many recordings a corpus has, and one hash over their names and contents; None where there are none."""
-    root = corpora.get_corpus(corpus).root
-    files = corpora.audio_files(root)
+    try:
+        root, files = corpora.get_corpus(corpus).root, corpora.inputs(corpora.get_corpus(corpus))
+    except StudyError:  # a folder or CSV of the user's own that is no more
+        return None
     with ThreadPoolExecutor() as pool:
-        digests = list(pool.map(paths.file_hash, files))
-    names = [path.relative_to(root).as_posix() for path in files]
-    return {"recordings": len(files), "sha256": _hash_of(dict(zip(names, digests, strict=True)))} if files else None
+        digests = list(pool.map(paths.file_hash, (root / name for name in files)))
+    hashed = {name: digest or "" for name, digest in zip(files, digests, strict=True)}
+    n_recordings = sum(name.lower().endswith(SUFFIXES) for name in files)
+    return {"recordings": n_recordings, "sha256": _hash_of(hashed)} if n_recordings else None
 
 
 def _results(folder: Path) -> dict[str, str]:
@@ -439,7 +448,7 @@ def command(corpus: str | None, *, variant: str = "", against: str | None = None
         Exit status: 1 when a file differs or is missing, else 0.
     """
     chosen = choose_corpus(corpus)
-    run = paths.run_name(chosen, variant)
+    run = paths.run_name(corpora.get_corpus(chosen).name, variant)
     if against is None:
         table, here, there, where = verify(run, chosen), _surroundings(), read(run), "in the manifest"
     else:

@@ -35,6 +35,11 @@ def run_name(corpus: str, variant: str = "") -> str:
     return f"{corpus}-{variant}" if variant else corpus
 
 
+def shown(path: Path) -> str:
+    """A path as a user would type it from the study's folder."""
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
+
+
 def out_dir(run: str) -> Path:
     """``out/<run>/``, made where it is not there."""
     (OUT / run).mkdir(parents=True, exist_ok=True)

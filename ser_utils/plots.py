@@ -48,7 +48,7 @@ def show(fig: Figure, path: Path, *, caption: str, alt: str) -> None:
 
 def counts(utterances: pd.DataFrame, classes: list[str]) -> Figure:
     """Clips per speaker and emotion, as a table of coloured cells."""
-    table = pd.crosstab(utterances.speaker, utterances.emotion)[classes]
+    table = pd.crosstab(utterances.speaker, utterances.emotion).reindex(columns=classes, fill_value=0)
     fig, ax = plt.subplots(figsize=(7.5, 0.45 * len(table) + 1.2))
     sns.heatmap(table, annot=True, fmt="d", cmap="Blues", vmin=0, cbar=False, ax=ax, linewidths=1)
     ax.set(xlabel="", ylabel="speaker", title="Clips by speaker and emotion")
@@ -83,7 +83,7 @@ def durations_and_levels(utterances: pd.DataFrame, classes: list[str]) -> Figure
 
 def levels_by_speaker(utterances: pd.DataFrame, classes: list[str]) -> Figure:
     """Mean level in dBFS of each emotion, one line a speaker."""
-    table = utterances.pivot_table(index="emotion", columns="speaker", values="level_dbfs").loc[classes]
+    table = utterances.pivot_table(index="emotion", columns="speaker", values="level_dbfs").reindex(classes)
     fig, ax = plt.subplots(figsize=(7.5, 3.6))
     table.plot(ax=ax, marker="o", markersize=4)
     ax.set(

@@ -77,9 +77,9 @@ class Stage:
             "reads": {path.name: file_hash(path) for path in reads},
         }
         if about.get("audio"):
-            root = corpora.get_corpus(self.corpus).root
-            files = [str(path.relative_to(root)) for path in corpora.audio_files(root)]
-            found["audio"] = hashlib.sha256(json.dumps([files, hashes(root, files)]).encode()).hexdigest()
+            corpus = corpora.get_corpus(self.corpus)
+            files = corpora.inputs(corpus)
+            found["audio"] = hashlib.sha256(json.dumps([files, hashes(corpus.root, files)]).encode()).hexdigest()
         return found
 
     def _files(self) -> dict[str, tuple[int, int]]:

@@ -88,6 +88,8 @@ def _parse_value(name: str, text: str, kind: str) -> object:
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
+        if kind == "str":
+            return text  # no one types quotes within quotes for a word
         raise StudyError(f"--set {name}={text}: the value is not JSON; expected {kind}, such as {name}={example}.") from error
     is_bool = isinstance(value, bool)
     if not isinstance(value, TYPES[kind]) or (is_bool and kind != "bool"):
@@ -102,11 +104,15 @@ def _parse_value(name: str, text: str, kind: str) -> object:
     return value
 
 
-def choose_corpus(name: str | None) -> str:
-    """The corpus to run on, and a line on standard output that says which and, without EMOVO, how to get it."""
+def choose_corpus(name: str | None, scheme: str = "") -> str:
+    """The corpus to run on, a registered name or the whole path of one of the user's own.
+
+    Without a name, a line on standard output says which it is and, without EMOVO, how to get it.
+    """
     if name is not None:
-        return corpora.get_corpus(name).name
-    if corpora.audio_files(corpora.CORPORA["emovo"].root):
+        corpus = corpora.get_corpus(name, scheme)
+        return str(corpus.root / corpus.listing) if corpus.is_own else corpus.name
+    if corpora.has_audio(corpora.CORPORA["emovo"].root):
         print("Running on EMOVO, found in data/EMOVO.", flush=True)
         return "emovo"
     print(
@@ -123,7 +129,8 @@ def run(corpus: str | None = None, *, settings: Sequence[str] = (), start: str =
     Parameters
     ----------
     corpus : str, optional
-        A name in `ser_utils.corpora.CORPORA`; without it EMOVO where it is there, else the demo corpus.
+        A name in `ser_utils.corpora.CORPORA`, or the path of a folder or CSV of the user's own; without it EMOVO where it is
+        there, else the demo corpus.
     settings : sequence of str
         Parameters as ``NAME=VALUE``.
     start : str
@@ -139,28 +146,30 @@ def run(corpus: str | None = None, *, settings: Sequence[str] = (), start: str =
     """
     known = known_parameters()
     parameters = parse_settings(settings, known)
-    chosen = choose_corpus(corpus or parameters.get("CORPUS"))
-    if str(parameters.get("CORPUS", chosen)).lower() != chosen:
+    scheme = parameters.get("SCHEME", "")
+    chosen = choose_corpus(corpus or parameters.get("CORPUS"), scheme)
+    if choose_corpus(parameters.get("CORPUS", chosen), scheme) != chosen:
         raise StudyError(f"Two corpora: {chosen} and CORPUS={parameters['CORPUS']}; name one of them.")
-    parameters["CORPUS"] = chosen
-    name = paths.run_name(chosen, parameters.get("VARIANT", ""))
+    parameters["CORPUS"], entry = chosen, corpora.get_corpus(chosen, scheme)
+    name = paths.run_name(entry.name, parameters.get("VARIANT", ""))
     if fresh and start:
         raise StudyError(f"--fresh removes what --from {start} would start from: use one of them.")
     books = [book for book in notebooks() if book.stem >= start] if start else notebooks()
     if not books or (start and not books[0].stem.startswith(start)):
         raise StudyError(f"--from {start}: expected one of {', '.join(book.stem[:2] for book in notebooks())}.")
-    if chosen == "emovo" and not corpora.audio_files(corpora.CORPORA["emovo"].root):
-        from ser_utils.fetch import fetch
-
-        fetch("emovo")
+    _see_that_it_is_there(entry)
+    if not start:
+        corpora.check_names(entry, parameters.get("LABELS", {}))
     if parameters.get("SCHEDULER"):
         parallel.check_address(parameters["SCHEDULER"])
     if start:
         _check_earlier(books[0], name)
     with _alone(name):
+        corpora.run_folder(entry, parameters.get("VARIANT", ""))  # before anything is removed: it may be another corpus'
         if fresh:
             shutil.rmtree(paths.OUT / name, ignore_errors=True)
             shutil.rmtree(paths.REPORTS / name, ignore_errors=True)
+            corpora.run_folder(entry, parameters.get("VARIANT", ""))
         for folder in (paths.out_dir(name), paths.OUT / name / "executed", paths.REPORTS / name):
             paths.sweep(folder)
         began = time.monotonic()
@@ -174,6 +183,23 @@ def run(corpus: str | None = None, *, settings: Sequence[str] = (), start: str =
             manifest.write(name, chosen, parameters, facts=facts)
     print(f"{'FAILED: ' + ', '.join(failures) + '. ' if failures else ''}Reports: {_relative(index)}", flush=True)
     return 1 if failures else 0
+
+
+def _see_that_it_is_there(corpus: corpora.Corpus) -> None:
+    """Download a corpus that is not there, or say where to get it.
+
+    Raises
+    ------
+    StudyError
+        It is not there and cannot be downloaded.
+    """
+    if corpus.is_own or corpora.has_audio(corpus.root):
+        return
+    from ser_utils.fetch import SOURCES, fetch
+
+    if corpus.name not in SOURCES:
+        raise StudyError(f"{corpus.title} is not in {paths.shown(paths.DATA / corpus.folder)}. {corpus.where}")
+    fetch(corpus.name)
 
 
 @contextlib.contextmanager
@@ -236,7 +262,7 @@ def _run_notebooks(stages: list[Stage], *, again: bool, forget: bool) -> dict[st
         page.unlink(missing_ok=True)  # a page of an earlier run must not pass for one of this run
         with _environment(**cache_read):
             failed = execute(book, executed, stage.parameters)
-        render(executed, name, failed)
+        render(executed, name, failed, corpora.get_corpus(stage.corpus).notice)
         print(f"{time.monotonic() - began:.0f} s" if failed is None else f"FAILED\n  {failed}", flush=True)
         if failed is not None:
             for later in stages[stages.index(stage) + 1 :]:
@@ -360,12 +386,12 @@ def ensure(corpus: str, run: str, *files: str) -> None:
     StudyError
         An earlier notebook fails, or writes no such file.
     """
-    corpora.get_corpus(corpus)
+    known = corpora.get_corpus(corpus)
     for book in notebooks():
         writes = nbformat.read(book, as_version=4).metadata.get("ser", {}).get("writes", [])
         wanted = [name for name in files if name in writes and not (paths.OUT / run / name).exists()]
         if wanted:
-            variant = run.removeprefix(corpus).removeprefix("-")
+            variant = run.removeprefix(known.name).removeprefix("-")
             failed = execute(book, paths.out_dir(run) / "executed" / book.name, {"CORPUS": corpus, "VARIANT": variant})
             if failed is not None:
                 raise StudyError(f"{wanted[0]} is needed, and {book.stem}, which writes it, failed: {failed}")
@@ -374,11 +400,11 @@ def ensure(corpus: str, run: str, *files: str) -> None:
         raise StudyError(f"{missing[0]} is not in out/{run} and no notebook of this study writes it.")
 
 
-def render(executed: Path, name: str, failed: str | None) -> Path:
-    """The executed notebook as a page of the run's reports."""
+def render(executed: Path, name: str, failed: str | None, banner: str) -> Path:
+    """The executed notebook as a page of the run's reports; `banner` is what no reader must miss."""
     series = [report.Link(f"{book.stem}.html", report.read_title(book)) for book in notebooks()]
     return report.render(
-        executed, paths.reports_dir(name) / f"{executed.stem}.html", series=series, failed=failed, banner=_notice(name)
+        executed, paths.reports_dir(name) / f"{executed.stem}.html", series=series, failed=failed, banner=banner or None
     )
 
 
@@ -416,17 +442,13 @@ def write_index(name: str, corpus: str, parameters: Mapping, failures: Mapping[s
         headline=said,
         entries=entries,
         key_figure=None if failures else key_figure,
-        banner=_notice(name),
+        banner=entry.notice or None,
         tables={
             "Parameters": shown,
             "Corpus": {"cite": entry.citation, "licence": entry.licence},
             "Versions": versions(),
         },
     )
-
-
-def _notice(name: str) -> str | None:
-    return corpora.get_corpus(name.split("-")[0]).notice or None
 
 
 def _relative(path: Path) -> Path:

@@ -273,8 +273,88 @@ def test_the_address_and_the_place_without_arguments(server, data, monkeypatch):
 
 
 def test_an_unknown_name_lists_what_there_is(data):
-    with pytest.raises(StudyError, match=r"'emodb'.*emovo"):
-        fetch.fetch("emodb", data=data)
+    with pytest.raises(StudyError, match=r"'nowhere': choose one of emovo, emodb, ravdess, emozionalmente"):
+        fetch.fetch("nowhere", data=data)
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("CREMA_D", "Get it from https://github.com/CheyneyComputerScience/CREMA-D"),
+        ("savee", "Ask for it at http://kahlan.eps.surrey.ac.uk/savee"),
+        ("TESS", "Download it from https://doi.org/10.5683/SP2/E8H2MF"),
+    ],
+)
+def test_a_corpus_that_is_not_downloaded_says_where_to_ask(data, name, where):
+    with pytest.raises(StudyError) as caught:
+        fetch.fetch(name, data=data)
+    assert str(caught.value).startswith("There is no download for the corpus") and where in str(caught.value)
+    assert "data/" in str(caught.value) and str(caught.value).endswith(".")
+
+
+# ---- an archive with a checksum of its own
+
+PACKED = {"audio/1.wav": b"one", "audio/2.wav": b"two", "metadata/samples.csv": b"file_name,actor"}
+
+
+@pytest.fixture
+def packed(data, monkeypatch):
+    """Registers an archive as the corpus "tiny", held to its md5; returns the function that does."""
+
+    def make(content):
+        md5 = hashlib.md5(content).hexdigest()
+        source = fetch.Source("Emo", "http://127.0.0.1:9/", None, 100_000, 1_000_000, "get it by hand into {folder}", md5)
+        monkeypatch.setitem(fetch.SOURCES, "tiny", source)
+        return content
+
+    return make
+
+
+@pytest.mark.parametrize("root", ["", "emo/"])
+def test_an_archive_with_an_md5_is_unpacked_wholly_and_known_again(server, data, packed, capsys, root):
+    extra = [("__MACOSX/emo/audio/._1.wav", b"junk"), (f"{root}.DS_Store", b"junk"), (f"{root}audio/", b"")]
+    url = server.serve(packed(zip_of(PACKED, root, extra)))
+    folder = get(url, data)
+    there = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert {name: content for name, content in there.items() if not name.startswith(".")} == PACKED
+    assert get(url, data) == folder and server.asked == ["/corpus.zip"]
+    assert "already in" in capsys.readouterr().out
+    (folder / "audio/1.wav").write_bytes(b"changed")
+    get(url, data)
+    assert (folder / "audio/1.wav").read_bytes() == b"one"
+    assert (data / "Emo.before-1" / "audio/1.wav").read_bytes() == b"changed"
+
+
+def test_another_archive_than_the_published_one_is_refused(server, data, packed):
+    packed(zip_of(PACKED, ""))
+    url = server.serve(zip_of({**PACKED, "audio/1.wav": b"other"}, ""))
+    fails(url, data, "is not the archive as published, its md5 is [0-9a-f]{32} and not [0-9a-f]{32}; .* get it by hand")
+
+
+@pytest.mark.parametrize("name", ["../out.wav", "/etc/out.wav", "a/../../out.wav", "C:/out.wav", "a\\..\\out.wav"])
+def test_no_file_of_an_archive_leaves_its_folder(server, data, packed, name):
+    fails(server.serve(packed(zip_of(PACKED, "", [(name, b"out")]))), data, "leads outside the folder")
+
+
+def test_links_in_an_archive_are_refused(server, data, packed):
+    content = packed(zip_of(PACKED, "", [(member("audio/3.wav", stat.S_IFLNK), b"/etc/passwd")]))
+    fails(server.serve(content), data, "its member audio/3.wav is no plain file")
+
+
+@pytest.mark.parametrize("name", ["emodb", "ravdess", "emozionalmente"])
+def test_open_corpora_are_pinned_by_the_checksum_that_zenodo_states(name):
+    source = fetch.SOURCES[name]
+    assert re.fullmatch(r"https://zenodo\.org/records/\d+/files/[\w.-]+\.zip", source.url)
+    assert re.fullmatch("[0-9a-f]{32}", source.md5) and source.checksums is None
+    assert source.about_bytes < source.max_bytes
+    assert "zenodo" in source.by_hand and "{folder}" in source.by_hand
+
+
+def test_a_mirror_is_named_by_the_environment(server, data, packed, monkeypatch):
+    content = packed(zip_of(PACKED, ""))
+    monkeypatch.setitem(fetch.SOURCES, "emozionalmente", fetch.SOURCES["tiny"])
+    monkeypatch.setenv("SER_EMOZIONALMENTE_URL", server.serve(content))
+    assert fetch.fetch("Emozionalmente", data=data, progress=False) == data / "Emo"
 
 
 # ---- a bad archive

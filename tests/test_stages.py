@@ -65,7 +65,7 @@ def ran(small_study, monkeypatch):
     """The notebooks that have been run: here and with bare pages, as kernels and rendering take a second each."""
     names = []
 
-    def render(executed, run, failed):
+    def render(executed, run, failed, banner):
         page = paths.reports_dir(run) / f"{executed.stem}.html"
         page.write_text(f"page 2 of {executed.stem}")
 

@@ -74,7 +74,7 @@ def test_a_parameter_has_one_default_wherever_it_stands():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["run", "emodeebee"], "Unknown corpus 'emodeebee': expected one of demo, emovo."),
+        (["run", "emodeebee"], "Unknown corpus 'emodeebee': expected one of demo, emovo, emodb"),
         (["run", "demo", "--set", "NOPE=1"], "Unknown parameter 'NOPE'"),
         (["run", "demo", "--set", "N_SEEDS=many"], "expected int"),
         (["run", "demo", "--from", "99"], "--from 99: expected one of 01, 02"),

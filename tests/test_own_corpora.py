@@ -1,0 +1,608 @@
+"""Corpora of the user's own, folders and CSVs: what is read, and a sentence for everything that is not as it should be."""
+
+import os
+import re
+import shutil
+
+import numpy as np
+import pytest
+import soundfile as sf
+from recordings import EMODB, RAVDESS, SAVEE, put, put_emozionalmente
+
+from ser_utils import __main__, corpora, own_corpora, paths, study
+from ser_utils.corpora import UNKNOWN, get_corpus, utterance_table
+from ser_utils.errors import StudyError
+
+SPEAKERS, LABELS = ("anna", "bruno"), ("happy", "Sad", "NEUTRAL")
+FOLDERS = [f"{label}/{who}-{i}.wav" for label in LABELS for who in SPEAKERS for i in range(2)]
+SPEAKER_FOLDERS = [f"{who}/{label}/{i}.wav" for who in SPEAKERS for label in LABELS for i in range(2)]
+PATTERNED = [f"{who}_{label}_{i}.wav" for who in SPEAKERS for label in LABELS for i in ("s1", "s2")]
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """A folder of the user's own."""
+    (tmp_path / "My Voices").mkdir()
+    return tmp_path / "My Voices"
+
+
+def table(path, scheme="", **labels):
+    return utterance_table(get_corpus(str(path), scheme), labels)
+
+
+def sentence(path, scheme="", **labels):
+    """What is said of a corpus that cannot be read; one sentence, though it may hold an example."""
+    with pytest.raises(StudyError) as error:
+        table(path, scheme, **labels)
+    assert "\n" not in str(error.value) and str(error.value).endswith(".")
+    return str(error.value)
+
+
+# Which corpus, and the name of its runs
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("My Voices", "my_voices"),
+        ("Città-2", "citta_2"),
+        ("EmoDB", "emodb_own"),
+        ("crema-d", "crema_d_own"),
+        ("demo", "demo_own"),
+        ("2024", "2024"),
+        ("声", "corpus"),
+    ],
+)
+def test_a_run_is_named_as_its_folder(tmp_path, folder, name):
+    (tmp_path / folder).mkdir()
+    corpus = get_corpus(str(tmp_path / folder))
+    assert corpus.name == name and corpus.is_own and corpus.root == tmp_path / folder
+    assert paths.run_name(corpus.name, "x") == f"{name}-x"
+    assert not corpus.audio_is_free and corpus.title == folder and corpus.sentences == {} and corpus.notice == ""
+
+
+def test_a_run_on_a_csv_is_named_as_the_csv(mine):
+    write_csv(mine, [("a.wav", "joy", "anna")])
+    corpus = get_corpus(str(mine / "labels.csv"))
+    assert corpus.name == "labels" and corpus.root == mine and corpus.listing == "labels.csv"
+
+
+def test_a_path_may_be_relative_to_where_one_stands_or_to_home(mine, monkeypatch):
+    monkeypatch.chdir(mine)
+    for path in (".", "./", "../My Voices"):
+        assert get_corpus(path).root == mine
+    monkeypatch.setenv("HOME", str(mine.parent))
+    assert get_corpus("~/My Voices").root == mine
+
+
+def test_a_known_name_is_the_known_corpus_even_where_a_folder_is_called_so(mine, monkeypatch):
+    (mine / "demo").mkdir()
+    monkeypatch.chdir(mine)
+    assert get_corpus("demo") is corpora.CORPORA["demo"]
+    assert get_corpus("./demo").name == "demo_own"
+
+
+def test_a_path_that_is_not_there_or_no_corpus_is_said(mine):
+    assert sentence(mine / "nothing").startswith(f"There is no folder or CSV {mine / 'nothing'}: expected the path of one sub")
+    put(mine, "a.wav")
+    assert sentence(mine / "a.wav").startswith(f"{mine / 'a.wav'} is neither a folder nor a CSV")
+
+
+# Folders
+
+
+def test_a_folder_per_emotion(mine):
+    put(mine, *FOLDERS)
+    utterances, skipped = table(mine)
+    assert utterances.emotion.value_counts().to_dict() == {"joy": 4, "sadness": 4, "neutral": 4}
+    assert set(utterances.speaker) == set(utterances.gender) == set(utterances.sentence) == {UNKNOWN}
+    assert skipped.empty and (utterances.corpus == "my_voices").all()
+    assert corpora.read_as(get_corpus(str(mine))).startswith("Read as one folder per emotion, and no folder that is a speaker")
+
+
+@pytest.mark.parametrize("above", ["", "wav/", "data/wav/"])
+def test_a_folder_above_the_emotions_is_the_speaker(mine, above):
+    put(mine, *(above + name for name in SPEAKER_FOLDERS))
+    utterances, _ = table(mine)
+    assert set(utterances.speaker) == set(SPEAKERS)
+    assert (utterances.groupby("speaker").emotion.nunique() == 3).all()
+    assert "the folder above it the speaker" in corpora.read_as(get_corpus(str(mine)))
+
+
+def test_folders_that_are_no_speakers(mine):
+    put(mine, *(f"{part}/{label}/{i}.wav" for part in ("train", "test") for label in LABELS for i in range(2)))
+    assert set(table(mine)[0].speaker) == {UNKNOWN}
+    shutil.rmtree(mine / "test")
+    assert set(table(mine)[0].speaker) == {UNKNOWN}
+    put(mine, "happy/9.wav", "train/sad/9.wav")  # not every file has a folder above
+    assert set(table(mine)[0].speaker) == {UNKNOWN}
+
+
+@pytest.mark.parametrize(
+    ("folders", "emotions"),
+    [
+        (["gioia", "TRISTEZZA", "neutro"], {"joy", "sadness", "neutral"}),
+        (["Freude", "Wut", "Überraschung"], {"joy", "anger", "surprise"}),
+        (["pleasant_surprise", "fearful", "disgusted"], {"surprise", "fear", "disgust"}),
+        (["ps", "Pleasant surprised", "angry"], {"surprise", "anger"}),
+        (["neutrality", "Neutralità", "joy"], {"neutral", "joy"}),
+    ],
+)
+def test_emotions_have_many_names(mine, folders, emotions):
+    put(mine, *(f"{folder}/{i}.wav" for folder in folders for i in range(2)))
+    assert set(table(mine)[0].emotion) == emotions
+
+
+def test_files_outside_the_emotions_are_skipped(mine):
+    put(mine, *FOLDERS, "intro.wav")
+    assert table(mine)[1].to_dict("records") == [{"file": "intro.wav", "reason": "lies in no folder of an emotion"}]
+
+
+def test_unknown_folders_are_counted_and_mapped_with_labels(mine):
+    put(mine, *FOLDERS, "excited/1.wav", "excited/2.wav", "noise/1.wav")
+    said = sentence(mine)
+    assert said.startswith(
+        f"3 files in {mine} are labelled with no emotion that is known: excited (2), noise (1); say what each"
+    )
+    assert '--set LABELS=\'{"excited": "joy"}\'' in said
+    utterances, skipped = table(mine, excited="joy", noise="")
+    assert (utterances.emotion == "joy").sum() == 6
+    assert skipped.to_dict("records") == [
+        {
+            "file": "noise/1.wav",
+            "reason": 'labelled noise, which is left out: LABELS=\'{"noise": "noise"}\' keeps it as a class of its own',
+        }
+    ]
+    kept, _ = table(mine, excited="excited", noise="", happy="Excited")
+    assert (kept.emotion == "excited").sum() == 2 and (kept.emotion == "Excited").sum() == 4
+
+
+def test_folders_all_of_whose_names_are_unknown_are_found_by_labels(mine):
+    put(mine, "gut/1.wav", "gut/2.wav", "schlecht/1.wav", "schlecht/2.wav")
+    said = sentence(mine)
+    assert said.startswith(f"The 4 audio files in {mine} fit no scheme (first gut/1.wav; subfolders gut (2), schlecht (2));")
+    assert "LABELS" in said
+    assert set(table(mine, gut="joy", schlecht="schlecht")[0].emotion) == {"joy", "schlecht"}
+
+
+def test_an_empty_folder(mine):
+    assert sentence(mine).startswith(f"{mine} holds no audio (.wav, .flac, .ogg, .mp3): expected one subfolder per emotion")
+
+
+def test_a_folder_with_a_csv_beside_files_that_fit_nothing_names_the_csv(mine):
+    put(mine, "1.wav", "2.wav")
+    (mine / "labels.csv").write_text("file,emotion\n1.wav,joy\n")
+    assert f"(for what labels.csv in it says, name that file: ./run_all.sh {mine / 'labels.csv'})" in sentence(mine)
+
+
+# Patterns
+
+
+@pytest.mark.parametrize(
+    ("names", "scheme"),
+    [
+        (PATTERNED, "{speaker}_{emotion}_{sentence}.wav"),
+        (PATTERNED, "{speaker}_{emotion}_{sentence}"),
+        ([f"deep/er/{name}" for name in PATTERNED], "{speaker}_{emotion}_{sentence}.wav"),
+        ([name.replace("_", "/") for name in PATTERNED], "{speaker}/{emotion}/{sentence}.wav"),
+        ([f"{name[:-4]}_take-7.flac" for name in PATTERNED], "{speaker}_{emotion}_{sentence}_*.wav"),
+        ([f"x.{name[:-4]}_7.wav" for name in PATTERNED], "{_}.{speaker}_{emotion}_{sentence}_{_}.wav"),
+        ([f"{name.split('_')[0]}/{name}" for name in PATTERNED], "{speaker}/{speaker}_{emotion}_{sentence}.wav"),
+    ],
+)
+def test_patterns(mine, names, scheme):
+    put(mine, *names)
+    utterances, skipped = table(mine, scheme)
+    assert skipped.empty and len(utterances) == len(names)
+    assert set(utterances.speaker) == set(SPEAKERS) and set(utterances.sentence) == {"s1", "s2"}
+    assert set(utterances.emotion) == {"joy", "sadness", "neutral"}
+    assert corpora.read_as(get_corpus(str(mine), scheme)) == f"Read by the pattern {scheme}."
+
+
+def test_names_that_do_not_fit_the_pattern_are_skipped(mine):
+    put(mine, *PATTERNED, "intro.wav", "anna_joy.wav")
+    _, skipped = table(mine, "{speaker}_{emotion}_{sentence}.wav")
+    assert set(skipped.reason) == {"its name does not fit the pattern {speaker}_{emotion}_{sentence}.wav"}
+    assert len(skipped) == 2
+
+
+@pytest.mark.parametrize(
+    ("scheme", "said"),
+    [
+        ("{speaker}_{sentence}.wav", "does not say where the emotion stands: expected {emotion} in it"),
+        (
+            "{who}_{emotion}.wav",
+            "has the field {who}: expected {speaker}, {emotion}, {sentence}, {gender}, or {_} for anything",
+        ),
+        ("{speaker}{emotion}.wav", "has two fields side by side, {speaker}{emotion}: put what stands between them"),
+        ("subfolders", "SCHEME is 'subfolders': expected folders (one subfolder per emotion), a pattern such as"),
+    ],
+)
+def test_schemes_that_are_none(mine, scheme, said):
+    put(mine, *PATTERNED)
+    assert said in sentence(mine, scheme)
+
+
+def test_a_scheme_goes_with_a_folder_of_ones_own_only(mine):
+    with pytest.raises(
+        StudyError, match="^SCHEME says how a folder of your own is read, and emodb is known: leave SCHEME out.$"
+    ):
+        get_corpus("emodb", "folders")
+    write_csv(mine, [("a.wav", "joy", "anna")])
+    assert "labels.csv is a CSV, whose columns say what each file is: leave it out" in sentence(mine / "labels.csv", "folders")
+
+
+# Known schemes
+
+
+@pytest.mark.parametrize(("stems", "scheme", "n"), [(EMODB, "emodb", 24), (RAVDESS, "ravdess", 28), (SAVEE, "savee", 56)])
+def test_a_known_scheme_is_found_by_trying(mine, stems, scheme, n):
+    put(mine, *(f"{stem}.wav" for stem in stems))
+    utterances, _ = table(mine)
+    assert len(utterances) == n and (utterances.corpus == "my_voices").all()
+    assert corpora.read_as(get_corpus(str(mine))).startswith(f"Read by the scheme of {corpora.CORPORA[scheme].title}")
+    assert utterances.equals(table(mine, scheme.upper())[0])
+
+
+def test_known_metadata_are_found(mine):
+    put_emozionalmente(mine)
+    utterances, _ = table(mine)
+    assert set(utterances.speaker) == {"anna", "bruno"} and utterances.emotion.nunique() == 7
+
+
+def test_a_folder_that_fits_two_schemes_asks_which(mine):
+    folders = {"W": "anger", "L": "boredom", "E": "disgust", "A": "fear", "F": "joy", "T": "sadness", "N": "neutral"}
+    put(mine, *(f"{folders[stem[5]]}/{stem}.wav" for stem in EMODB))
+    assert sentence(mine) == (
+        f"The names in {mine} fit more than one scheme, emodb (28 of 28 files) and folders (24 of 28 files): say which it is, "
+        "such as --set SCHEME=emodb."
+    )
+    assert set(table(mine, "emodb")[0].speaker) == {"03", "08"}
+    assert set(table(mine, "folders", boredom="")[0].speaker) == {UNKNOWN}
+
+
+# CSVs
+
+
+def write_csv(folder, rows, *, header="file,emotion,speaker", separator=",", encoding="utf-8", name="labels.csv"):
+    text = "\n".join(separator.join(row) for row in [header.split(","), *rows]) + "\n"
+    (folder / name).write_bytes(text.encode(encoding))
+    return folder / name
+
+
+ROWS = [(f"audio/{label}-{who}.wav", label, who) for label in LABELS for who in ("Zoë", "bruno")]
+
+
+@pytest.fixture
+def recorded(mine):
+    """The recordings that `ROWS` name."""
+    put(mine, *(file for file, *_ in ROWS))
+    return mine
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16", "utf-16-le"])
+def test_separators_and_encodings(recorded, separator, encoding):
+    utterances, skipped = table(write_csv(recorded, ROWS, separator=separator, encoding=encoding))
+    assert skipped.empty and list(utterances.file) == sorted(file for file, *_ in ROWS)
+    assert set(utterances.speaker) == {"Zoë", "bruno"}
+
+
+@pytest.mark.parametrize(
+    ("header", "rows"),
+    [
+        ("File,Emotion,SPEAKER", ROWS),
+        ("path,label,actor", ROWS),
+        ("filename,emotion_label,Speaker ID", ROWS),
+        ("speaker,file,x,emotion", [(who, file, "?", label) for file, label, who in ROWS]),
+    ],
+)
+def test_columns_are_found_by_many_names_in_any_order(recorded, header, rows):
+    utterances, _ = table(write_csv(recorded, rows, header=header))
+    assert set(utterances.speaker) == {"Zoë", "bruno"} and utterances.emotion.nunique() == 3
+
+
+def test_all_columns(recorded):
+    rows = [(file, label, "03", "Ciao; come stai?", "F") for file, label, _ in ROWS]
+    utterances, _ = table(write_csv(recorded, rows, header="file,emotion,speaker,sentence,gender"))
+    assert utterances[["speaker", "sentence", "gender"]].drop_duplicates().to_numpy().tolist() == [
+        ["03", "Ciao; come stai?", "female"]
+    ]
+
+
+def test_quotes_empty_lines_spaces_and_excels_separator_line(recorded):
+    (recorded / "labels.csv").write_text(
+        'sep=,\r\nfile, emotion ,speaker,sentence\r\n"audio/happy-bruno.wav", happy ,bruno,"Ciao, Anna"\r\n\r\n'
+        "audio/Sad-bruno.wav,sad,bruno\r\n,,,\r\n"
+    )
+    utterances, _ = table(recorded / "labels.csv")
+    assert utterances.sentence.tolist() == [UNKNOWN, "Ciao, Anna"]
+
+
+def test_absolute_paths_and_those_of_windows(recorded, tmp_path):
+    put(tmp_path / "elsewhere", "a.wav")
+    rows = [
+        (str(tmp_path / "elsewhere" / "a.wav"), "joy", "anna"),
+        (str(recorded / "audio" / "happy-bruno.wav"), "joy", "anna"),
+        ("audio\\Sad-bruno.wav", "sad", "anna"),
+        ("./audio/../audio/Sad-Zoë.wav", "sad", "anna"),
+        ("../elsewhere/a.wav", "joy", "anna"),
+    ]
+    corpus = get_corpus(str(write_csv(recorded, rows)))
+    utterances, skipped = utterance_table(corpus)
+    assert set(utterances.file) == {
+        str(tmp_path / "elsewhere" / "a.wav"),
+        "audio/happy-bruno.wav",
+        "audio/Sad-bruno.wav",
+        "audio/Sad-Zoë.wav",
+    }
+    assert skipped.reason.tolist() == ["named twice in labels.csv: again in line 6"]
+    assert all((corpus.root / file).is_file() for file in utterances.file)
+    assert corpora.inputs(corpus) == sorted({"labels.csv", "../elsewhere/a.wav", *utterances.file})
+
+
+def test_missing_files_are_skipped_and_said(recorded):
+    corpus = get_corpus(str(write_csv(recorded, [*ROWS, ("audio/gone.wav", "joy", "anna"), ("labels.csv", "joy", "anna")])))
+    utterances, skipped = utterance_table(corpus)
+    assert skipped.reason.tolist() == [
+        "not found, but named in labels.csv: line 8",
+        "no recording of a kind that is read (.wav, .flac, .ogg, .mp3): line 9",
+    ]
+    said = corpora.remarks(utterances, corpus, skipped=skipped)
+    assert "2 files are skipped: no recording of a kind that is read (1), not found (1)." in said
+    assert "audio/gone.wav" not in corpora.inputs(corpus)
+
+
+def test_a_csv_none_of_whose_files_is_there(mine):
+    path = write_csv(mine, [("a.wav", "joy", "anna"), ("b.wav", "joy", "anna")])
+    assert sentence(path) == (
+        f"None of the 2 recordings named in {path} can be used; the first, a.wav: not found, but named in labels.csv: line 2."
+    )
+
+
+def test_duplicate_rows(recorded):
+    again = (ROWS[0][0], "joy", "Zoë")  # "happy", by another name
+    other = (f"./{ROWS[2][0]}", "joy", "Zoë")  # "Sad" before
+    utterances, skipped = table(write_csv(recorded, [*ROWS, again, other]))
+    assert ROWS[0][0] in set(utterances.file) and ROWS[2][0] not in set(utterances.file)
+    assert skipped.to_dict("records") == [
+        {"file": ROWS[2][0], "reason": "named under two labels in labels.csv: Sad in line 4"},
+        {"file": ROWS[2][0], "reason": "named under two labels in labels.csv: joy in line 9"},
+        {"file": ROWS[0][0], "reason": "named twice in labels.csv: again in line 8"},
+    ]
+
+
+def test_a_recording_under_two_labels_is_left_out_and_one_twice_kept_once(recorded):
+    shutil.copyfile(recorded / ROWS[0][0], recorded / "copy.wav")
+    utterances, skipped = table(write_csv(recorded, [*ROWS, ("copy.wav", "sad", "Zoë")]))
+    assert skipped.file.tolist() == [ROWS[0][0], "copy.wav"]
+    assert skipped.reason.str.startswith("the same recording under another label: ").all()
+    utterances, skipped = table(write_csv(recorded, [*ROWS, ("copy.wav", "joy", "Zoë")]))
+    assert len(utterances) == len(ROWS) and skipped.reason.str.startswith("the same recording as ").tolist() == [True]
+
+
+def test_unknown_emotions_of_a_csv(recorded):
+    path = write_csv(recorded, [(file, "thrilled" if label == "happy" else label, who) for file, label, who in ROWS])
+    assert sentence(path).startswith(
+        f"2 files in {path} are labelled with no emotion that is known: thrilled (2); say what each"
+    )
+    assert "joy" in set(table(path, thrilled="happy")[0].emotion)
+
+
+def test_a_row_without_an_emotion_or_file_is_skipped(recorded):
+    _, skipped = table(write_csv(recorded, [*ROWS[1:], (ROWS[0][0], "", "anna"), ("", "joy", "anna")]))
+    assert skipped.reason.tolist() == ["names no file: line 8 of labels.csv", "has no emotion in labels.csv: line 7"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "holds no rows: expected a header and a row per recording, such as file,emotion,speaker"),
+        (b"file,emotion\n", "holds no rows"),
+        (b"file,speaker\na.wav,anna\n", "has no column emotion: found file, speaker; expected file,emotion,speaker"),
+        (b"sound,emotion\na.wav,joy\n", "has no column file: found sound, emotion"),
+        (
+            b"file,emotion\na.wav,joy,anna\n",
+            "has 3 fields in line 2, and its header 2: put texts that hold the separator in quotes",
+        ),
+        (b"\xff\xfe\x00", "cannot be read as a CSV (UnicodeDecodeError): save it as CSV in UTF-8"),
+    ],
+)
+def test_csvs_that_are_none(mine, content, said):
+    (mine / "labels.csv").write_bytes(content)
+    assert said in sentence(mine / "labels.csv")
+
+
+# Speakers, classes, sizes
+
+
+def remarks(path, scheme=""):
+    corpus = get_corpus(str(path), scheme)
+    utterances, skipped = utterance_table(corpus)
+    return corpora.remarks(utterances, corpus, skipped=skipped)
+
+
+def test_no_speaker_is_said_with_what_it_costs_and_how_to_add_one(recorded):
+    path = write_csv(recorded, [row[:2] for row in ROWS], header="file,emotion")
+    said = remarks(path)[0]
+    assert said == (
+        "No speaker is known, so training and test share voices: only the protocols clip and as_published are left, which are "
+        "not speaker-independent and say nothing of voices never heard; to test on those, add a column speaker to the CSV."
+    )
+    put(recorded, *FOLDERS)
+    shutil.rmtree(recorded / "audio")
+    assert "give each speaker a folder above the emotions', or say with SCHEME" in remarks(recorded, "folders")[0]
+
+
+def test_some_without_a_speaker_and_two_genders_are_said(recorded):
+    rows = [(*row, "") for row in ROWS[:3]] + [(file, label, "", "") for file, label, _ in ROWS[3:]]
+    said = remarks(write_csv(recorded, rows, header="file,emotion,speaker,gender"))
+    assert said[0].startswith("3 files have no speaker and count as one: audio/NEUTRAL-Zoë.wav, ")
+    rows = [(*row, "f" if "happy" in row else "m") for row in ROWS]
+    said = remarks(write_csv(recorded, rows, header="file,emotion,speaker,gender"))
+    assert said[0] == "Two genders are named for one speaker: Zoë, bruno."
+
+
+def test_one_speaker_is_said(recorded):
+    said = remarks(write_csv(recorded, [(file, label, "anna") for file, label, _ in ROWS]))
+    assert said[0].startswith("There is one speaker only, anna: no test on voices never heard is possible")
+
+
+def test_a_speaker_per_emotion_is_said(recorded):
+    said = remarks(write_csv(recorded, [(file, label, f"of {label}") for file, label, _ in ROWS]))
+    assert (
+        said[0] == "Fewer than 10 clips are too few to learn or to score an emotion: joy (2), neutral (2), sadness (2); leave "
+        "such emotions out with DROP_EMOTIONS, or merge them with RENAME_EMOTIONS."
+    )
+    assert said[1].startswith("Each speaker has one emotion only, so a model can tell emotions by voices")
+
+
+def test_uneven_emotions_are_said_and_shown(mine):
+    put(mine, *(f"joy/{i}.wav" for i in range(12)), *(f"sad/{i}.wav" for i in range(3)))
+    assert (
+        "The emotions are uneven, from 3 clips (sadness) to 12 (joy): training weights them, and UAR, not accuracy, is the "
+        "figure to read." in remarks(mine)
+    )
+    utterances, _ = table(mine)
+    shown = corpora.by_class(utterances, get_corpus(str(mine)))
+    assert shown[["clips", "share", "expected"]].to_numpy().tolist() == [[12, 80.0, ""], [3, 20.0, ""]]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            ["joy/1.wav", "joy/2.wav"],
+            "All 2 usable recordings of My Voices are of one emotion, joy: a classifier needs two or more.",
+        ),
+        (
+            ["joy/1.wav", "sad/1.wav"],
+            "My Voices has 2 usable recordings, joy (1), sadness (1): a study needs two emotions or more with at least 2 "
+            "recordings each, to learn from one and test on another.",
+        ),
+    ],
+)
+def test_one_emotion_or_two_clips_are_no_study(mine, names, said):
+    put(mine, *names)
+    utterances, _ = table(mine)
+    with pytest.raises(StudyError) as error:
+        corpora.check(utterances, get_corpus(str(mine)))
+    assert str(error.value) == said
+
+
+def test_what_the_recordings_are_is_remarked(mine):
+    put(mine, *FOLDERS[:4])
+    put(mine, *FOLDERS[4:], sr=8_000)
+    sf.write(mine / "happy" / "silent.wav", np.zeros(8_000), 16_000)
+    sf.write(mine / "happy" / "loud.wav", np.sign(np.sin(np.arange(8_000))), 16_000)
+    said = remarks(mine)
+    assert "1 file is skipped: silent (1)." in said
+    assert any(text.startswith("The sample rates differ: 8 at 8000 Hz, 5 at 16000 Hz.") for text in said)
+    assert "1 file reaches full scale and may be clipped: happy/loud.wav." in said
+
+
+def test_links_are_followed_and_not_for_ever(mine):
+    put(mine.parent / "elsewhere", *FOLDERS)
+    for label in LABELS:
+        os.symlink(mine.parent / "elsewhere" / label, mine / label)
+    os.symlink(mine, mine / "happy" / "loop")
+    assert len(table(mine)[0]) == len(FOLDERS)
+
+
+# Runs
+
+
+@pytest.fixture
+def only_01(tmp_path, monkeypatch):
+    """A study of the first notebook alone, with its own folders."""
+    monkeypatch.setattr(study, "notebooks", lambda: sorted(paths.NOTEBOOKS.glob("01_*.ipynb")))
+    for name in ("OUT", "REPORTS"):
+        monkeypatch.setattr(paths, name, tmp_path / name.lower())
+        monkeypatch.setenv(f"SER_{name}", str(tmp_path / name.lower()))
+
+
+def test_a_run_on_a_folder_leaves_its_tables_and_is_known_again(mine, only_01, capsys):
+    put(mine, *SPEAKER_FOLDERS)
+    assert study.run(str(mine)) == 0, capsys.readouterr().out
+    out = paths.OUT / "my_voices"
+    assert len(corpora.read_utterances(out / "utterances.csv")) == len(SPEAKER_FOLDERS)
+    page = (paths.REPORTS / "my_voices" / "01_explore.html").read_text()
+    assert "Read as one folder per emotion, the folder above it the speaker" in page and "data:audio" not in page
+    assert study.run(str(mine)) == 0 and "01_explore ... unchanged" in capsys.readouterr().out
+    assert __main__.main(["verify", "my_voices"]) == 0 and "12 recordings" in capsys.readouterr().out
+    put(mine, "anna/happy/new.wav")
+    assert study.run(str(mine)) == 0 and "unchanged" not in capsys.readouterr().out
+
+
+def test_a_run_on_a_csv_without_speakers(recorded, only_01):
+    path = write_csv(recorded, [row[:2] for row in ROWS] + [("gone.wav", "joy")], header="path;label".replace(";", ","))
+    assert study.run(str(path)) == 0
+    page = (paths.REPORTS / "labels" / "01_explore.html").read_text()
+    assert "No speaker is known" in page and "not found" in page
+    assert (paths.OUT / "labels" / "skipped.csv").read_text().count("gone.wav") == 1
+
+
+def test_a_run_with_a_known_scheme(mine, only_01):
+    put(mine, *(f"{stem}.wav" for stem in EMODB))
+    assert study.run(str(mine), settings=["SCHEME=emodb", 'LABELS={"boredom": "boredom"}', "VARIANT=bored"]) == 0
+    utterances = corpora.read_utterances(paths.OUT / "my_voices-bored" / "utterances.csv")
+    assert len(utterances) == len(EMODB) and "boredom" in set(utterances.emotion) and set(utterances.speaker) == {"03", "08"}
+
+
+def test_two_folders_of_one_name_keep_their_results_apart(mine, tmp_path, only_01):
+    other = tmp_path / "other" / mine.name
+    put(mine, *FOLDERS)
+    put(other, *FOLDERS)
+    for path, variant in ((mine, ""), (other, "x")):
+        corpora.run_folder(get_corpus(str(path)), variant)
+    (paths.OUT / "my_voices" / "utterances.csv").write_text("kept")
+    for fresh in (False, True):
+        with pytest.raises(StudyError) as error:
+            study.run(str(other), fresh=fresh)
+        assert str(error.value) == (
+            f"out/my_voices holds the results on {mine}, not on {other}: keep this run apart with --set VARIANT='\"other\"', "
+            "or remove out/my_voices."
+        )
+    assert (paths.OUT / "my_voices" / "utterances.csv").read_text() == "kept"
+
+
+def test_a_folder_that_cannot_be_read_is_said_before_anything_runs(mine, only_01, monkeypatch, capsys):
+    monkeypatch.setattr(study, "execute", lambda *_, **__: pytest.fail("something ran"))
+    put(mine, *FOLDERS, "excited/1.wav")
+    assert __main__.main(["run", str(mine)]) == 1
+    assert "1 files" not in (said := capsys.readouterr().err)
+    assert said.startswith(f"1 file in {mine} is labelled with no emotion that is known: excited (1); say what")
+    assert __main__.main(["run", "demo", "--set", 'LABELS={"calm": "neutral"}']) == 1
+    assert capsys.readouterr().err.startswith("LABELS names 'calm', but no file is labelled so: there are anger (24)")
+    assert not (paths.OUT / "my_voices").exists()
+
+
+def test_a_known_corpus_that_is_not_there_says_where_to_ask_and_computes_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(paths, "DATA", tmp_path)
+    monkeypatch.setattr(study, "execute", lambda *_, **__: pytest.fail("something ran"))
+    assert __main__.main(["run", "crema-d"]) == 1
+    assert capsys.readouterr().err == f"CREMA-D is not in {tmp_path / 'CREMA-D'}. {corpora.CORPORA['crema-d'].where}\n"
+
+
+def test_an_open_corpus_that_is_not_there_is_downloaded(tmp_path, monkeypatch):
+    from ser_utils import fetch
+
+    asked = []
+    monkeypatch.setattr(paths, "DATA", tmp_path)
+    monkeypatch.setattr(fetch, "fetch", asked.append)
+    for name in ("emozionalmente", "emovo", "emodb"):
+        study._see_that_it_is_there(get_corpus(name))
+    assert asked == ["emozionalmente", "emovo", "emodb"]
+
+
+def test_every_alias_is_written_as_it_is_compared():
+    from ser_utils.labels import ALIASES, plain
+
+    assert all(plain(alias) == alias for alias in ALIASES)
+    assert set(ALIASES.values()) == set(corpora.EMOTIONS)
+
+
+def test_patterns_take_other_characters_as_they_are():
+    expression = own_corpora.pattern("{speaker}.b+c_{emotion}")
+    assert re.fullmatch(expression, "a.b+c_joy")
+    assert not re.fullmatch(expression, "aXb+c_joy") and not re.fullmatch(expression, "a.bbc_joy")
