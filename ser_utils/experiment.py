@@ -14,7 +14,7 @@ from ser_utils.corpora import class_order, relabel
 from ser_utils.errors import StudyError
 from ser_utils.features import FEATURE_SETS
 from ser_utils.folds import TEST, VALIDATION, of_fold
-from ser_utils.guard import check_fit
+from ser_utils.guard import check_fit, is_extra
 from ser_utils.models import Model, get_model, with_normalisation
 from ser_utils.training import Fit, Fitted, chosen_epochs, fit_all
 
@@ -71,7 +71,8 @@ class Data:
     """One feature table with its labels, as a system sees it."""
 
     rows: pd.DataFrame
-    """Columns file, variant, speaker, gender, sentence, emotion, audio_sha256."""
+    """Columns file, variant, speaker, gender, sentence, emotion, audio_sha256; where other corpora were joined
+    (`ser_utils.more_speech`), extra_corpus."""
     x: np.ndarray
     """Features [shape=(n_rows, n_features)], normalised by speaker where the system is."""
     names: list[str]
@@ -137,10 +138,27 @@ def normalise(x: np.ndarray, rows: pd.DataFrame, speaker_norm: str) -> np.ndarra
         raise StudyError(f"Unknown speaker normalisation {speaker_norm!r}: expected one of {', '.join(SPEAKER_NORMS)}.")
     if speaker_norm == "none":
         return x
+    return standardise(x, rows, rows.speaker)
+
+
+def standardise(x: np.ndarray, rows: pd.DataFrame, groups: pd.Series) -> np.ndarray:
+    """Each group of rows standardised by its own original clips, all of them, whatever their emotion.
+
+    Parameters
+    ----------
+    x : np.ndarray [shape=(n_rows, n_features)], or [shape=(n_rows,), dtype=object] of sequences
+        A sequence [shape=(n_frames, n_bands)] is standardised by band, over all frames of the group's clips.
+    rows : pd.DataFrame [columns=variant, ...]
+    groups : pd.Series
+        Such as the speaker of each row.
+    """
     out, original = np.empty_like(x), (rows.variant == ORIGINAL).to_numpy()
-    for index in rows.groupby("speaker").indices.values():
+    for index in groups.groupby(groups.to_numpy()).indices.values():
         own = x[index[original[index]]]
-        out[index] = (x[index] - own.mean(axis=0)) / scale_of(own.std(axis=0))
+        own = np.concatenate(list(own)) if x.dtype == object else own
+        mean, scale = own.mean(axis=0), scale_of(own.std(axis=0))
+        for part in index if x.dtype == object else [index]:
+            out[part] = (x[part] - mean) / scale
     return out
 
 
@@ -151,16 +169,25 @@ def scale_of(std: np.ndarray) -> np.ndarray:
 
 def fits_of(folds: Mapping[int, pd.DataFrame], data: Data, *, augmented: bool) -> dict[Key, Fit]:
     """The fits of one protocol by (seed, fold), from `ser_utils.folds.of_seeds`; without augmented rows where not wanted."""
-    original = (data.rows.variant == ORIGINAL).to_numpy()
+    original, extra = (data.rows.variant == ORIGINAL).to_numpy(), is_extra(data.rows)
     fits = {}
     for seed, table in folds.items():
         for fold, roles in of_fold(table, data.rows):
             train = roles["train"] if augmented else roles["train"][original[roles["train"]]]
             if len(roles[TEST]):
                 fits[seed, fold] = Fit(
-                    train=train, test=roles[TEST], seed=seed, validation=roles[VALIDATION] if len(roles[VALIDATION]) else None
+                    train=train,
+                    test=roles[TEST],
+                    seed=seed,
+                    validation=roles[VALIDATION] if len(roles[VALIDATION]) else None,
+                    foreign=_foreign(train, extra),
                 )
     return fits
+
+
+def _foreign(train: np.ndarray, extra: np.ndarray) -> np.ndarray | None:
+    """Those of the training rows that are of extra corpora, where there are any."""
+    return train[extra[train]] if extra[train].any() else None
 
 
 def run(
@@ -338,9 +365,11 @@ def _said(settings: Mapping) -> str:
 def inner_fits(fit: Fit, rows: pd.DataFrame, epochs: int) -> dict[str, Fit]:
     """Inner leave-one-speaker-out: for each training speaker a fit that trains on the others and is measured on that one.
 
-    The test rows of `fit` are not looked at, which the guard checks; only original clips are measured, as in a test.
+    The test rows of `fit` are not looked at, which the guard checks; only original clips are measured, as in a test. Rows of
+    extra corpora train in each.
     """
     speakers, original = rows.speaker.to_numpy()[fit.train], (rows.variant == ORIGINAL).to_numpy()[fit.train]
+    own = speakers[~is_extra(rows)[fit.train]]
     inner = {
         str(name): Fit(
             train=fit.train[speakers != name],
@@ -348,8 +377,9 @@ def inner_fits(fit: Fit, rows: pd.DataFrame, epochs: int) -> dict[str, Fit]:
             seed=fit.seed,
             epochs=epochs,
             keep_weights=False,
+            foreign=fit.foreign,
         )
-        for name in np.unique(speakers)
+        for name in np.unique(own)
     }
     for one in inner.values():
         check_fit(rows, protocol="speaker", train=one.train, test=fit.test, seen={"selection": one.validation})
@@ -423,6 +453,6 @@ def final_model(system: System, data: Data, *, epochs: int, settings: Mapping, b
     """
     original = (data.rows.variant == ORIGINAL).to_numpy()
     train = np.arange(len(data.rows)) if get_model(system.model).augmented else np.flatnonzero(original)
-    fit = Fit(train=train, seed=seed, epochs=epochs, settings=settings)
+    fit = Fit(train=train, seed=seed, epochs=epochs, settings=settings, foreign=_foreign(train, is_extra(data.rows)))
     _, done = _fit(system, data, {"all": fit}, batch_size=batch_size, desc="final model")["all"]
     return network_of(system, data, fit, done)

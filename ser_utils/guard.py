@@ -10,6 +10,8 @@ from ser_utils.augment import ORIGINAL
 from ser_utils.errors import StudyError
 from ser_utils.folds import SEPARATED
 
+EXTRA = "extra_corpus"
+"""Column of rows: the extra corpus that a row comes from (`ser_utils.more_speech`), nothing for rows of the corpus itself."""
 TWICE = ": the same recording is there twice, take one of the files out of the folder"
 
 
@@ -39,8 +41,12 @@ def check_fit(
     ------
     LeakError
         A clip, its audio content, a speaker or a sentence is on both sides; a part has seen the test side; an
-        augmented row is scored, or nothing is.
+        augmented row is scored, or nothing is; a row of an extra corpus does anything but train.
     """
+    for name, part in {"test": test, **(seen or {})}.items():
+        if n := np.count_nonzero(is_extra(rows)[part]):
+            what = "row of another corpus is" if n == 1 else "rows of other corpora are"
+            raise LeakError(f"{protocol}: {n} {what} in {name}; extra corpora may train and nothing else.")
     if protocol == "as_published":
         return
     if protocol not in SEPARATED:
@@ -59,6 +65,11 @@ def check_fit(
                     f"{protocol}: {shared.size} {what}{'s are' if shared.size > 1 else ' is'} in {name} and "
                     f"in test, first {shared[0]}{TWICE if column == 'audio_sha256' else ''}."
                 )
+
+
+def is_extra(rows: pd.DataFrame) -> np.ndarray:
+    """Whether each row is of an extra corpus, which trains and does nothing else [shape=(n_rows,), dtype=bool]."""
+    return (rows[EXTRA] != "").to_numpy() if EXTRA in rows else np.zeros(len(rows), bool)
 
 
 def check_scaler(scaler: StandardScaler, train: np.ndarray) -> None:
@@ -98,6 +109,14 @@ def planted(rows: pd.DataFrame, *, train: np.ndarray, test: np.ndarray) -> dict[
         plants["the test sentence in another voice"] = {"train": [*train, *words]}
     if len(copy):
         plants["an augmented copy, scored"] = {"test": [*test, *copy]}
+    extra = number[is_extra(rows)][:1]
+    if len(extra):
+        plants["a clip of an extra corpus, scored"] = {"test": [*test, *extra]}
+        plants["settings chosen on an extra corpus"] = {"seen": {"selection": extra}}
+        plants["the test recording in an extra corpus"] = {
+            "rows": rows.assign(audio_sha256=rows.audio_sha256.where(number != extra[0], first.audio_sha256)),
+            "train": [*train, *extra],
+        }
     caught = {}
     for name, plant in plants.items():
         case = {"train": train, "test": test, "seen": None, **plant}

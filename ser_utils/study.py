@@ -33,6 +33,8 @@ QUIET_KERNEL = [
 PACKAGES = ("tensorflow", "keras", "librosa", "numpy", "scikit-learn", "pandas", "papermill")
 LEAST = {"N_SEEDS": 1, "N_FOLDS": 2, "N_RESAMPLES": 1, "N_PERMUTATIONS": 1, "BATCH_SIZE": 0}
 """The smallest value of parameters that count something."""
+PREPARED = ("utterances.csv", "folds.csv", "features_original38.csv", "features_functionals.npz")
+"""What a corpus must have before another may train on it as well."""
 TYPES = {"int": int, "float": (int, float), "str": str, "bool": bool, "list": list, "dict": dict}
 
 
@@ -157,6 +159,7 @@ def run(corpus: str | None = None, *, settings: Sequence[str] = (), start: str =
         parallel.check_address(parameters["SCHEDULER"])
     if start:
         _check_earlier(books[0], name)
+    ensure_extra(chosen, parameters.get("EXTRA_CORPORA", []), *PREPARED)
     with _alone(name):
         if fresh:
             shutil.rmtree(paths.OUT / name, ignore_errors=True)
@@ -365,13 +368,46 @@ def ensure(corpus: str, run: str, *files: str) -> None:
         writes = nbformat.read(book, as_version=4).metadata.get("ser", {}).get("writes", [])
         wanted = [name for name in files if name in writes and not (paths.OUT / run / name).exists()]
         if wanted:
-            variant = run.removeprefix(corpus).removeprefix("-")
+            variant = run.removeprefix(corpora.get_corpus(corpus).name).removeprefix("-")
             failed = execute(book, paths.out_dir(run) / "executed" / book.name, {"CORPUS": corpus, "VARIANT": variant})
             if failed is not None:
                 raise StudyError(f"{wanted[0]} is needed, and {book.stem}, which writes it, failed: {failed}")
     missing = [name for name in files if not (paths.OUT / run / name).exists()]
     if missing:
         raise StudyError(f"{missing[0]} is not in out/{run} and no notebook of this study writes it.")
+
+
+def ensure_extra(corpus: str, extra: Sequence[str], *files: str) -> list[str]:
+    """Make sure that extra corpora are prepared, each in a run of its own as if it were the only one: see `ensure`.
+
+    Parameters
+    ----------
+    corpus : str
+        The notebook's CORPUS.
+    extra : sequence of str
+        The notebook's EXTRA_CORPORA.
+    files : str
+        Names of files in ``out/<extra corpus>/``.
+
+    Returns
+    -------
+    list of str
+        Their names, which are those of their runs.
+
+    Raises
+    ------
+    StudyError
+        One is unknown, named twice or the corpus itself, or its recordings are not there.
+    """
+    names = [corpora.get_corpus(name).name for name in extra]
+    for name in names:
+        if name == corpora.get_corpus(corpus).name:
+            raise StudyError(f"EXTRA_CORPORA names {name}, which is CORPUS itself: name other corpora.")
+        if names.count(name) > 1:
+            raise StudyError(f"EXTRA_CORPORA names {name} {names.count(name)} times: name each corpus once.")
+    for given, name in zip(extra, names, strict=True):
+        ensure(given, name, *files)
+    return names
 
 
 def render(executed: Path, name: str, failed: str | None) -> Path:

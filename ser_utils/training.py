@@ -49,6 +49,8 @@ class Fit:
     """Of the network's build function."""
     keep_weights: bool = True
     """Whether the weights are wanted; of hundreds of fits few are."""
+    foreign: np.ndarray | None = None
+    """Those of `train` that are of other corpora: standardised by their own statistics before, and kept from the scaler."""
 
 
 @dataclass
@@ -64,7 +66,7 @@ class Fitted:
     weights: list[np.ndarray]
     """For `keras.Model.set_weights`; none where they were not wanted."""
     scaler: StandardScaler
-    """Fitted on the training rows alone."""
+    """Fitted on the training rows alone, and of these on the corpus' own."""
     validation: np.ndarray | None = None
     """Probabilities of the validation rows after each epoch [shape=(n_epochs, n_validation, n_classes)]."""
 
@@ -103,7 +105,8 @@ def fit_all(
     model : str
         A name in `ser_utils.models.MODELS`.
     x : np.ndarray [shape=(n_rows, n_features)]
-        Features as extracted; each fit standardises them by its own training rows.
+        Features as extracted; each fit standardises them by its own training rows. Rows of other corpora (`Fit.foreign`) come
+        standardised and stay as they are.
     y : np.ndarray [shape=(n_rows,), dtype=int]
         Class numbers.
     fits : list of Fit
@@ -173,7 +176,7 @@ def _entry(model: str, x: np.ndarray, y: np.ndarray, trainings: list[list[Fit]],
 
 def _rows(fit: Fit) -> list[tuple[str, np.ndarray]]:
     """The row numbers that a fit has, by name."""
-    return [(name, getattr(fit, name)) for name in ("train", "test", "validation") if getattr(fit, name) is not None]
+    return [(name, getattr(fit, name)) for name in ("train", "test", "validation", "foreign") if getattr(fit, name) is not None]
 
 
 def _packed(fitted: list[Fitted]) -> dict[str, np.ndarray]:
@@ -217,7 +220,8 @@ def _shared(fits: list[Fit]) -> list[list[int]]:
     """
     alike: dict[tuple, list[int]] = {}
     for i, fit in enumerate(fits):
-        same = (fit.seed, fit.epochs, tuple(sorted(fit.settings.items())), fit.train.tobytes())
+        foreign = b"" if fit.foreign is None else fit.foreign.tobytes()
+        same = (fit.seed, fit.epochs, tuple(sorted(fit.settings.items())), fit.train.tobytes(), foreign)
         alike.setdefault((i,) if fit.stop_early else same, []).append(i)
     return list(alike.values())
 
@@ -263,10 +267,9 @@ def _train(
     trainings = trainings + [trainings[-1]] * (STACK - n_trainings)
     fits = [twins[0] for twins in trainings]
     stack = _compiled(named, x.shape[1], n_classes, batch_size, tuple(sorted(fits[0].settings.items())))
-    scalers = [StandardScaler().fit(x[fit.train]) for fit in fits]
-    for scaler, fit in zip(scalers, fits, strict=True):
-        check_scaler(scaler, x[fit.train])
-    scaled = tf.constant(np.stack([scaler.transform(x) for scaler in scalers]).astype(np.float32))
+    scalers = [_scaler(x, fit) for fit in fits]
+    scaled = [_scaled(scaler, x, fit) for scaler, fit in zip(scalers, fits, strict=True)]
+    scaled = tf.constant(np.stack(scaled).astype(np.float32))
     weights = np.stack([_class_weights(y, fit.train) if entry.balanced else np.ones(len(y), np.float32) for fit in fits])
     weights, targets = tf.constant(weights), tf.one_hot(y, n_classes)
     stack.start(fits[0].seed)
@@ -316,6 +319,22 @@ def _train(
                 one.history = curve.assign(**_validated(one.validation, y, fit.validation))
             done.append(one)
     return done
+
+
+def _scaler(x: np.ndarray, fit: Fit) -> StandardScaler:
+    """Fitted on the training rows of the corpus itself, and checked."""
+    own = fit.train if fit.foreign is None else np.setdiff1d(fit.train, fit.foreign)
+    scaler = StandardScaler().fit(x[own])
+    check_scaler(scaler, x[own])
+    return scaler
+
+
+def _scaled(scaler: StandardScaler, x: np.ndarray, fit: Fit) -> np.ndarray:
+    """All rows as the network sees them [shape=(n_rows, n_features)]."""
+    scaled = scaler.transform(x)
+    if fit.foreign is not None:
+        scaled[fit.foreign] = x[fit.foreign]
+    return scaled
 
 
 def _used(x: np.ndarray, y: np.ndarray, trainings: list[list[Fit]]) -> tuple[np.ndarray, np.ndarray, list[list[Fit]]]:
