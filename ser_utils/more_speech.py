@@ -21,10 +21,10 @@ LEFT_OUT = ["corpus", "emotion", "clips", "reason"]
 """Columns of ``extra_left_out.csv``."""
 
 
-def read(names: list[str], features: str) -> dict[str, Data]:
-    """Prepared corpora by name, all of their clips, with their features as extracted (see `ser_utils.study.ensure_extra`)."""
+def read(runs: list[str], features: str) -> dict[str, Data]:
+    """Prepared corpora by the names of their runs (see `ser_utils.study.ensure_extra`): all clips, features as extracted."""
     found = {}
-    for name in names:
+    for name in runs:
         out = paths.out_dir(name)
         utterances = corpora.read_utterances(out / "utterances.csv")
         found[name] = load(read_features(out / FILES[features], features), utterances, drop=[], rename={})

@@ -82,7 +82,7 @@ def test_what_is_left_out_is_counted(main, extra):
 
 def test_emotions_are_dropped_and_renamed_in_both(main, extra):
     main = more_speech.relabelled(main, drop=["joy"], rename={"fear": "upset", "anger": "upset", "boredom": "tired"})
-    assert main.classes == ["upset"] or set(main.rows.emotion) == {"upset"}
+    assert set(main.rows.emotion) == {"upset"} and len(main.rows) == 32
     main = replace(main, rows=main.rows.assign(emotion=main.rows.emotion.where(main.rows.sentence == "1", "tired")))
     kept, left_out = more_speech.fitting(main, extra, drop=["joy"], rename={"fear": "upset", "boredom": "tired"})
     assert left_out.to_numpy().tolist() == [["other", "joy", 4, "dropped by DROP_EMOTIONS"]]
@@ -185,7 +185,7 @@ def test_extra_rows_are_taken_as_they_are_and_the_others_standardised(main, extr
 
 
 def test_more_speech_teaches_what_too_little_does_not():
-    """Two clips of each emotion to train on: with another corpus, at fifty times the level, the test speakers are understood."""
+    """Few and noisy clips to train on: with another corpus, at fifty times the level, the test speakers are understood."""
     small = corpus("abcd", seed=3, variants=(ORIGINAL,))
     rng = np.random.default_rng(5)
     small = replace(small, x=(small.x + rng.normal(scale=2.0, size=small.x.shape)).astype(np.float32))
