@@ -74,7 +74,11 @@ def cells(
     """Each ordered pair of corpora that can be tested, with its rows and its fits."""
     for train, one in tables.items():
         for test, other in tables.items():
-            if train == test and len(one.classes) > 1 and (fits := fits_within(one, folds[train], seeds=seeds, augmented=augmented)):
+            if (
+                train == test
+                and len(one.classes) > 1
+                and (fits := fits_within(one, folds[train], seeds=seeds, augmented=augmented))
+            ):
                 yield train, test, one, fits
             elif train != test and len(shared(one, other)) > 1:
                 data = pair(one, other, (train, test))
@@ -158,14 +162,17 @@ def table_of(predictions: pd.DataFrame, *, n_resamples: int = 2000, n_jobs: int 
     -------
     pd.DataFrame [columns=train, test, model, features, speaker_norm, n_emotions, chance, uar, ci_low, ci_high, n_clips,
     n_speakers, n_seeds]
-        `chance` is one over the number of emotions of the cell.
+        `chance` is one over the number of emotions of the cell. One speaker alone has no interval.
     """
     found = []
     for (train, test), part in predictions.groupby(PAIR, sort=False):
         told = summary(part, n_resamples=n_resamples, n_jobs=n_jobs)
         told = told[told.metric == "uar"].rename(columns={"value": "uar"}).drop(columns=["metric", "protocol"])
-        told = told.assign(train=train, test=test, n_emotions=part.emotion.nunique(), chance=chance(part))
-        found.append(told.assign(n_speakers=part.speaker.nunique()))
+        n_speakers = part.speaker.nunique()
+        if n_speakers < 2:
+            told[["ci_low", "ci_high"]] = np.nan
+        counts = {"n_emotions": part.emotion.nunique(), "chance": chance(part), "n_speakers": n_speakers}
+        found.append(told.assign(train=train, test=test, **counts))
     setup, rest = ["model", "features", "speaker_norm"], ["uar", "ci_low", "ci_high", "n_clips", "n_speakers", "n_seeds"]
     return pd.concat(found, ignore_index=True)[[*PAIR, *setup, "n_emotions", "chance", *rest]]
 

@@ -1,6 +1,7 @@
 """Figures across corpora: tables in, figure out, in the style of `ser_utils.plots`, whose `show` saves and shows them."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
@@ -8,6 +9,7 @@ from matplotlib.figure import Figure
 
 from ser_utils.corpora import class_order
 from ser_utils.plots import colour_of
+
 
 def emotions_by_corpus(labelled: pd.DataFrame) -> Figure:
     """Which emotions corpora label: a row a corpus, a column an emotion, in each cell the corpus' own code.
@@ -56,7 +58,8 @@ def across(table: pd.DataFrame, notice: str = "") -> Figure:
             edge = "black" if row.train == row.test else "none"
             ax.add_patch(plt.Rectangle((place[0] - 0.48, place[1] - 0.46), 0.96, 0.92, facecolor=colour(share), edgecolor=edge))
             ink = "white" if share > 0.6 else "black"
-            words = f"{100 * row.ci_low:.0f} to {100 * row.ci_high:.0f}\n{row.n_emotions} emotions"
+            ends = "one speaker" if np.isnan(row.ci_low) else f"{100 * row.ci_low:.0f} to {100 * row.ci_high:.0f}"
+            words = f"{ends}\n{row.n_emotions} emotions"
             ax.text(place[0], place[1] - 0.2, f"{100 * row.uar:.1f} %", ha="center", va="center", color=ink, fontweight="bold")
             ax.text(place[0], place[1] + 0.19, words, ha="center", va="center", color=ink, fontsize=7.5, linespacing=1.15)
         _frame(ax, corpora, corpora)

@@ -159,7 +159,7 @@ def run(corpus: str | None = None, *, settings: Sequence[str] = (), start: str =
         parallel.check_address(parameters["SCHEDULER"])
     if start:
         _check_earlier(books[0], name)
-    ensure_extra(chosen, parameters.get("EXTRA_CORPORA", []), *PREPARED)
+    _prepare_extra(chosen, parameters.get("EXTRA_CORPORA", []))
     with _alone(name):
         if fresh:
             shutil.rmtree(paths.OUT / name, ignore_errors=True)
@@ -177,6 +177,14 @@ def run(corpus: str | None = None, *, settings: Sequence[str] = (), start: str =
             manifest.write(name, chosen, parameters, facts=facts)
     print(f"{'FAILED: ' + ', '.join(failures) + '. ' if failures else ''}Reports: {_relative(index)}", flush=True)
     return 1 if failures else 0
+
+
+def _prepare_extra(corpus: str, extra: Sequence[str]) -> None:
+    """`ensure_extra` before anything is computed, with a line on what takes its time."""
+    for name in ensure_extra(corpus, extra):
+        if not all((paths.OUT / name / file).exists() for file in PREPARED):
+            print(f"Preparing the extra corpus {name}, as 01 and 02 do ...", flush=True)
+    ensure_extra(corpus, extra, *PREPARED)
 
 
 @contextlib.contextmanager
