@@ -17,6 +17,7 @@ from sklearn.svm import SVC
 from ser_utils import cache, code
 from ser_utils.errors import StudyError
 from ser_utils.experiment import Data, Key, System, fits_of, prediction_table
+from ser_utils.folds import inner_groups
 from ser_utils.guard import check_fit, check_scaler
 from ser_utils.parallel import each
 from ser_utils.progress import progress
@@ -42,7 +43,7 @@ BASELINES = {
     "svm": Baseline(lambda seed: SVC(class_weight="balanced"), {"C": [0.3, 1, 3, 10]}),
     "lda": Baseline(lambda seed: LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"), {}),
 }
-"""Guessing, the largest class of training, and three that learn: the last choose their C by inner leave-one-speaker-out."""
+"""Guessing, the largest class of training, and three that learn: the last choose their C by inner folds."""
 
 
 def check(names: list[str]) -> None:
@@ -72,21 +73,21 @@ def run_baseline(
     for fit in fits.values():
         check_fit(data.rows, protocol=protocol, train=fit.train, test=fit.test)
         if BASELINES[name].grid:
-            _check_inner(data, fit)
+            _check_inner(data, fit, protocol)
     chances: dict[Key, np.ndarray] = {}
     tasks = {}
     for key, fit in fits.items():
         # randomness of its own in each fold
         seed = int(np.random.SeedSequence([fit.seed, int(fit.test[0])]).generate_state(1)[0]) if BASELINES[name].random else 0
-        speakers = data.rows.speaker.to_numpy()[fit.train].astype(str)
+        _, groups = inner_groups(data.rows.iloc[fit.train], protocol) if BASELINES[name].grid else ("", np.empty(0, str))
         arrays = {"x": data.x[fit.train], "y": data.y[fit.train], "test": data.x[fit.test]}
         entry = cache.key(
-            code=code.version(__name__), name=name, seed=seed, speakers=speakers.tolist(), n=len(data.classes), **arrays
+            code=code.version(__name__), name=name, seed=seed, groups=groups.tolist(), n=len(data.classes), **arrays
         )
         if (kept := cache.load("fits", entry)) is not None:
             chances[key] = kept["probabilities"]
         else:
-            tasks[key] = (entry, (name, *arrays.values(), speakers, len(data.classes), seed))
+            tasks[key] = (entry, (name, *arrays.values(), groups, len(data.classes), seed))
     jobs = each(_fit, (task for _, task in tasks.values()), n_jobs=n_jobs, scheduler=scheduler)
     desc = f"{protocol} {name} {speaker_norm}"
     jobs = progress(jobs, total=len(fits), done=len(chances), desc=desc, unit="fit")
@@ -97,26 +98,28 @@ def run_baseline(
     return prediction_table(fitted, data, System(name, features, speaker_norm), protocol)
 
 
-def _check_inner(data: Data, fit: Fit) -> None:
+def _check_inner(data: Data, fit: Fit, protocol: str) -> None:
     """The leak guard over the inner folds in which a setting is chosen."""
     rows = data.rows.iloc[fit.train]
-    for train, held_out in LeaveOneGroupOut().split(rows, groups=rows.speaker):
-        check_fit(rows, protocol="speaker", train=train, test=held_out)
+    boundary, groups = inner_groups(rows, protocol)
+    for train, held_out in LeaveOneGroupOut().split(rows, groups=groups):
+        check_fit(rows, protocol=boundary, train=train, test=held_out)
 
 
 def _fit(
-    name: str, x: np.ndarray, y: np.ndarray, test: np.ndarray, speakers: np.ndarray, n_classes: int, seed: int
+    name: str, x: np.ndarray, y: np.ndarray, test: np.ndarray, groups: np.ndarray, n_classes: int, seed: int
 ) -> np.ndarray:
-    """Fit one classifier, its settings chosen by inner leave-one-speaker-out among the training speakers.
+    """Fit one classifier, its settings chosen by leaving out each of the groups of training rows in turn.
 
     Returns
     -------
     np.ndarray [shape=(n_test, n_classes)]
-        Probabilities of the test rows.
+        Probabilities of the test rows; 0 for a class that training lacks.
     """
     entry, pipe = BASELINES[name], make_pipeline(StandardScaler(), BASELINES[name].make(seed))
-    if entry.grid:
-        inner = list(LeaveOneGroupOut().split(x, y, speakers))
+    inner = list(LeaveOneGroupOut().split(x, y, groups)) if entry.grid else []
+    inner = [(train, held_out) for train, held_out in inner if len(np.unique(y[train])) > 1]  # of one class nothing is learned
+    if inner:
         grid = {f"{pipe.steps[-1][0]}__{key}": values for key, values in entry.grid.items()}
         pipe = GridSearchCV(pipe, grid, scoring="balanced_accuracy", cv=inner).fit(x, y).best_estimator_
     else:
@@ -124,7 +127,10 @@ def _fit(
     check_scaler(pipe[0], x)
     if entry.random:  # its probabilities are all alike: what it says is drawn
         return np.eye(n_classes)[pipe.predict(test)]
+    found = np.zeros((len(test), n_classes))
     if hasattr(pipe, "predict_proba"):
-        return pipe.predict_proba(test)
-    decided = pipe.decision_function(test)
-    return softmax(np.c_[-decided, decided] if decided.ndim == 1 else decided, axis=1)  # two classes have one value
+        found[:, pipe.classes_] = pipe.predict_proba(test)
+    else:
+        decided = pipe.decision_function(test)  # two classes have one value
+        found[:, pipe.classes_] = softmax(np.c_[-decided, decided] if decided.ndim == 1 else decided, axis=1)
+    return found

@@ -299,8 +299,8 @@ def main_protocol(protocols: Iterable[str]) -> str:
         if name in there:
             return name
     raise StudyError(
-        f"The folds are of {', '.join(sorted(there)) or 'no protocol'}: expected 'speaker' or 'clip' among them, which give the "
-        "main result; add 'clip' to PROTOCOLS, which every corpus allows."
+        f"The folds are of {', '.join(sorted(there)) or 'no protocol'}: expected 'speaker' or 'clip' among them, which give "
+        "the main result; add 'clip' to PROTOCOLS, which every corpus allows."
     )
 
 

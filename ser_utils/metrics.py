@@ -220,9 +220,7 @@ PREDICTIONS = ("predictions.csv", "predictions_compared.csv")
 def read_predictions(folder: Path) -> pd.DataFrame:
     """All predictions of a run as one table: see `PREDICTIONS`."""
     text = dict.fromkeys(("file", "speaker", "sentence", "variant", "emotion", "predicted"), str)
-    return pd.concat(
-        [pd.read_csv(folder / name, dtype=text, keep_default_na=False) for name in PREDICTIONS], ignore_index=True
-    )
+    return pd.concat([pd.read_csv(folder / name, dtype=text, keep_default_na=False) for name in PREDICTIONS], ignore_index=True)
 
 
 def ladder(metrics: pd.DataFrame) -> pd.DataFrame:
