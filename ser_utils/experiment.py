@@ -13,8 +13,9 @@ from ser_utils.augment import ORIGINAL
 from ser_utils.corpora import class_order, relabel
 from ser_utils.errors import StudyError
 from ser_utils.features import FEATURE_SETS
-from ser_utils.folds import RANDOM, TEST, VALIDATION, inner_groups, of_fold
+from ser_utils.folds import RANDOM, TEST, VALIDATION, WORDS, held_out, inner_groups, main_protocol, of_fold
 from ser_utils.guard import check_fit
+from ser_utils.metrics import unit
 from ser_utils.models import Model, get_model, with_normalisation
 from ser_utils.training import Fit, Fitted, chosen_epochs, fit_all
 
@@ -64,6 +65,48 @@ def systems(model: str, features: str, speaker_norms: list[str]) -> dict[str, Sy
     if (model, features) == ("original_mlp", "original38"):
         raise StudyError("The original network on the original features is tested anyway: name another MODEL or FEATURES.")
     return {norm: System(model, features, norm) for norm in SPEAKER_NORMS if norm in speaker_norms}
+
+
+def usable_norms(speaker_norms: list[str], speakers: pd.Series) -> list[str]:
+    """The normalisations that a corpus allows: the one by speaker takes two or more speakers, and all of them known.
+
+    Raises
+    ------
+    StudyError
+        None is left.
+    """
+    usable = [name for name in speaker_norms if name != "speaker" or unit(speakers) == "speakers"]
+    if speaker_norms and not usable:
+        raise StudyError("SPEAKER_NORMS is ['speaker'], and this corpus has no two speakers that are known: add 'none'.")
+    return usable
+
+
+def limits(rows: pd.DataFrame, protocols: list[str], *, wanted: list[str], speaker_norms: list[str]) -> list[str]:
+    """What of the study this corpus and the folds allow, in sentences.
+
+    Parameters
+    ----------
+    rows : pd.DataFrame
+        Of a `Data`.
+    protocols, wanted : list of str
+        Protocols that have folds, and those asked for.
+    speaker_norms : list of str
+        Normalisations asked for.
+    """
+    main = main_protocol(protocols)
+    said = [f"The main protocol, which gives the headline, is `{main}`: {WORDS[main].one}."]
+    if main != "speaker":
+        said.append(
+            "No speaker is left out: no result here says how well emotion is heard in a voice that training does not know."
+        )
+    said.append(f"Settings and epochs are chosen by inner folds that hold out {held_out(rows, main)}.")
+    if main == "speaker" and rows.speaker.nunique() == 2:
+        said.append("With two speakers, one is left to train on, so that the inner folds share its voice.")
+    if lacking := [name for name in wanted if name not in protocols]:
+        said.append(f"Left out, since `folds.csv` has no folds of it (`02_augment_features` says why): {', '.join(lacking)}.")
+    for norm in set(speaker_norms) - set(usable_norms(speaker_norms, rows.speaker)):
+        said.append(f"`speaker_norm={norm}` is left out: it takes two or more speakers, all of them known.")
+    return said
 
 
 @dataclass
@@ -405,7 +448,8 @@ def cross_validation(fitted: Mapping[Key, tuple[Fit, Fitted]]) -> pd.DataFrame:
         }
         for (seed, fold), (_, done) in fitted.items()
     ]
-    return pd.DataFrame(best).rename(columns={"val_loss": "loss", "val_accuracy": "accuracy"})
+    columns = ["seed", "fold", "epochs", "val_loss", "val_accuracy"]
+    return pd.DataFrame(best, columns=columns).rename(columns={"val_loss": "loss", "val_accuracy": "accuracy"})
 
 
 def probabilities(system: System, data: Data, fit: Fit, done: Fitted, x: np.ndarray) -> np.ndarray:

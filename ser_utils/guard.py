@@ -80,8 +80,9 @@ def planted(rows: pd.DataFrame, *, train: np.ndarray, test: np.ndarray, protocol
         np.arange(len(rows)),
         {name: (rows[name] == first[name]).to_numpy() for name in ("file", "speaker", "sentence")},
     )
-    voice = number[same["speaker"] & ~same["sentence"]][:1]
-    words = number[same["sentence"] & ~same["speaker"]][:1]
+    apart = {name: name if name in SEPARATED[protocol] else "file" for name in ("speaker", "sentence")}
+    voice = number[same["speaker"] & ~same[apart["sentence"]]][:1]
+    words = number[same["sentence"] & ~same[apart["speaker"]]][:1]
     copy = number[same["file"] & (rows.variant != ORIGINAL).to_numpy()][:1]
     plants = {
         "the test clip itself": {"train": [*train, test[0]]},
