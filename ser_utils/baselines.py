@@ -127,10 +127,11 @@ def _fit(
     check_scaler(pipe[0], x)
     if entry.random:  # its probabilities are all alike: what it says is drawn
         return np.eye(n_classes)[pipe.predict(test)]
-    found = np.zeros((len(test), n_classes))
     if hasattr(pipe, "predict_proba"):
-        found[:, pipe.classes_] = pipe.predict_proba(test)
+        heard = pipe.predict_proba(test)
     else:
-        decided = pipe.decision_function(test)  # two classes have one value
-        found[:, pipe.classes_] = softmax(np.c_[-decided, decided] if decided.ndim == 1 else decided, axis=1)
+        decided = pipe.decision_function(test)
+        heard = softmax(np.c_[-decided, decided] if decided.ndim == 1 else decided, axis=1)  # two classes have one value
+    found = np.zeros((len(test), n_classes), heard.dtype)
+    found[:, pipe.classes_] = heard
     return found
