@@ -148,7 +148,7 @@ def matrix(
 def _answers(model: str, data: Data, fits: dict[Key, Fit], **how):
     """The fits of one cell with what they gave, under the defaults of a network or a baseline."""
     if model not in MODELS:
-        return baselines.fit_each(model, data, fits, search=False, **how)
+        return baselines.fit_each(model, data, fits, **how)
     entry = get_model(model)
     default = {"epochs": entry.epochs, "settings": entry.choices[0], "keep_weights": False}
     fits = {key: replace(fit, **default) for key, fit in fits.items()}

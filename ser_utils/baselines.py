@@ -10,14 +10,14 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from ser_utils import cache, code
 from ser_utils.errors import StudyError
-from ser_utils.experiment import Data, Key, System, fits_of, prediction_table
+from ser_utils.experiment import Data, Key, System, fits_of, own_groups, prediction_table
 from ser_utils.guard import check_fit, check_scaler, is_extra
 from ser_utils.parallel import each
 from ser_utils.progress import progress
@@ -43,7 +43,7 @@ BASELINES = {
     "svm": Baseline(lambda seed: SVC(class_weight="balanced"), {"C": [0.3, 1, 3, 10]}),
     "lda": Baseline(lambda seed: LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"), {}),
 }
-"""Guessing, the largest class of training, and three that learn: the last choose their C by inner leave-one-speaker-out."""
+"""Guessing, the largest class of training, and three that learn: the last choose their C by inner folds."""
 
 
 def check(names: list[str]) -> None:
@@ -73,29 +73,32 @@ def run_baseline(
     for fit in fits.values():
         check_fit(data.rows, protocol=protocol, train=fit.train, test=fit.test)
         if BASELINES[name].grid:
-            _check_inner(data, fit)
+            _check_inner(data, fit, protocol)
     how = {"n_jobs": n_jobs, "scheduler": scheduler, "desc": f"{protocol} {name} {speaker_norm}"}
-    return prediction_table(fit_each(name, data, fits, **how), data, System(name, features, speaker_norm), protocol)
+    return prediction_table(
+        fit_each(name, data, fits, protocol=protocol, **how), data, System(name, features, speaker_norm), protocol
+    )
 
 
 def fit_each(
-    name: str, data: Data, fits: Mapping[Key, Fit], *, desc: str, search: bool = True, n_jobs: int = 1, scheduler: str = ""
+    name: str, data: Data, fits: Mapping[Key, Fit], *, desc: str, protocol: str = "", n_jobs: int = 1, scheduler: str = ""
 ) -> dict[Key, tuple[Fit, Fitted]]:
-    """Train one baseline for each fit, which has passed the guard; with `search`, inner folds choose its settings."""
+    """Train one baseline for each fit, which has passed the guard; where a protocol is given, its inner folds choose settings."""
     chances: dict[Key, np.ndarray] = {}
     tasks = {}
     for key, fit in fits.items():
         # randomness of its own in each fold
         seed = int(np.random.SeedSequence([fit.seed, int(fit.test[0])]).generate_state(1)[0]) if BASELINES[name].random else 0
-        speakers = data.rows.speaker.to_numpy()[fit.train].astype(str)
+        search = BASELINES[name].grid and protocol
+        _, groups = own_groups(data.rows.iloc[fit.train], protocol) if search else ("", np.empty(0, str))
         arrays = {"x": data.x[fit.train], "y": data.y[fit.train], "test": data.x[fit.test]}
         extra = is_extra(data.rows)[fit.train]
-        how = {"name": name, "seed": seed, "speakers": speakers.tolist(), "n": len(data.classes), "search": search}
+        how = {"name": name, "seed": seed, "groups": groups.tolist(), "n": len(data.classes)}
         entry = cache.key(code=code.version(__name__), **how, extra=extra, **arrays)
         if (kept := cache.load("fits", entry)) is not None:
             chances[key] = kept["probabilities"]
         else:
-            tasks[key] = (entry, (name, *arrays.values(), speakers, extra, len(data.classes), seed, search))
+            tasks[key] = (entry, (name, *arrays.values(), groups, extra, len(data.classes), seed))
     jobs = each(_fit, (task for _, task in tasks.values()), n_jobs=n_jobs, scheduler=scheduler)
     jobs = progress(jobs, total=len(fits), done=len(chances), desc=desc, unit="fit")
     for (key, (entry, _)), found in zip(tasks.items(), jobs, strict=True):
@@ -115,18 +118,17 @@ class OwnScaler(TransformerMixin, BaseEstimator):
         return np.where(x[:, -1:] == 0, self.scaler_.transform(x[:, :-1]), x[:, :-1])
 
 
-def _inner(speakers: np.ndarray, extra: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Inner leave-one-speaker-out: rows of training and of the speaker held out; rows of extra corpora always train."""
-    own, others = np.flatnonzero(~extra), np.flatnonzero(extra)
-    cut = LeaveOneGroupOut().split(own, groups=speakers[own])
-    return [(np.concatenate([own[train], others]), own[held_out]) for train, held_out in cut]
+def _inner(groups: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Inner folds: rows of training and of the group held out, for each group but the empty one, which always trains."""
+    return [(np.flatnonzero(groups != name), np.flatnonzero(groups == name)) for name in np.unique(groups) if name]
 
 
-def _check_inner(data: Data, fit: Fit) -> None:
+def _check_inner(data: Data, fit: Fit, protocol: str) -> None:
     """The leak guard over the inner folds in which a setting is chosen."""
     rows = data.rows.iloc[fit.train]
-    for train, held_out in _inner(rows.speaker.to_numpy(), is_extra(rows)):
-        check_fit(rows, protocol="speaker", train=train, test=held_out)
+    boundary, groups = own_groups(rows, protocol)
+    for train, held_out in _inner(groups):
+        check_fit(rows, protocol=boundary, train=train, test=held_out)
 
 
 def _fit(
@@ -134,25 +136,24 @@ def _fit(
     x: np.ndarray,
     y: np.ndarray,
     test: np.ndarray,
-    speakers: np.ndarray,
+    groups: np.ndarray,
     extra: np.ndarray,
     n_classes: int,
     seed: int,
-    search: bool,
 ) -> np.ndarray:
-    """Fit one classifier, its settings chosen by inner leave-one-speaker-out among the training speakers.
+    """Fit one classifier, its settings chosen by leaving out each of the groups of training rows in turn.
 
     Returns
     -------
     np.ndarray [shape=(n_test, n_classes)]
-        Probabilities of the test rows.
+        Probabilities of the test rows; 0 for a class that training lacks.
     """
     entry, own = BASELINES[name], x[~extra]
     if extra.any():
         x, test = np.c_[x, extra.astype(x.dtype)], np.c_[test, np.zeros(len(test), x.dtype)]
     pipe = make_pipeline(OwnScaler() if extra.any() else StandardScaler(), entry.make(seed))
-    if entry.grid and search:
-        inner = _inner(speakers, extra)
+    inner = [(train, held) for train, held in _inner(groups) if len(np.unique(y[train])) > 1]  # of one class nothing is learned
+    if inner:
         grid = {f"{pipe.steps[-1][0]}__{key}": values for key, values in entry.grid.items()}
         pipe = GridSearchCV(pipe, grid, scoring="balanced_accuracy", cv=inner).fit(x, y).best_estimator_
     else:
@@ -161,6 +162,10 @@ def _fit(
     if entry.random:  # its probabilities are all alike: what it says is drawn
         return np.eye(n_classes)[pipe.predict(test)]
     if hasattr(pipe, "predict_proba"):
-        return pipe.predict_proba(test)
-    decided = pipe.decision_function(test)
-    return softmax(np.c_[-decided, decided] if decided.ndim == 1 else decided, axis=1)  # two classes have one value
+        heard = pipe.predict_proba(test)
+    else:
+        decided = pipe.decision_function(test)
+        heard = softmax(np.c_[-decided, decided] if decided.ndim == 1 else decided, axis=1)  # two classes have one value
+    found = np.zeros((len(test), n_classes), heard.dtype)
+    found[:, pipe.classes_] = heard
+    return found

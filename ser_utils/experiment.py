@@ -13,8 +13,9 @@ from ser_utils.augment import ORIGINAL
 from ser_utils.corpora import class_order, relabel
 from ser_utils.errors import StudyError
 from ser_utils.features import FEATURE_SETS
-from ser_utils.folds import TEST, VALIDATION, of_fold
+from ser_utils.folds import RANDOM, TEST, VALIDATION, WORDS, held_out, inner_groups, main_protocol, of_fold
 from ser_utils.guard import check_fit, is_extra
+from ser_utils.metrics import unit
 from ser_utils.models import Model, get_model, with_normalisation
 from ser_utils.training import Fit, Fitted, chosen_epochs, fit_all
 
@@ -66,6 +67,48 @@ def systems(model: str, features: str, speaker_norms: list[str]) -> dict[str, Sy
     return {norm: System(model, features, norm) for norm in SPEAKER_NORMS if norm in speaker_norms}
 
 
+def usable_norms(speaker_norms: list[str], speakers: pd.Series) -> list[str]:
+    """The normalisations that a corpus allows: the one by speaker takes two or more speakers, and all of them known.
+
+    Raises
+    ------
+    StudyError
+        None is left.
+    """
+    usable = [name for name in speaker_norms if name != "speaker" or unit(speakers) == "speakers"]
+    if speaker_norms and not usable:
+        raise StudyError("SPEAKER_NORMS is ['speaker'], and this corpus has no two speakers that are known: add 'none'.")
+    return usable
+
+
+def limits(rows: pd.DataFrame, protocols: list[str], *, wanted: list[str], speaker_norms: list[str]) -> list[str]:
+    """What of the study this corpus and the folds allow, in sentences.
+
+    Parameters
+    ----------
+    rows : pd.DataFrame
+        Of a `Data`.
+    protocols, wanted : list of str
+        Protocols that have folds, and those asked for.
+    speaker_norms : list of str
+        Normalisations asked for.
+    """
+    main = main_protocol(protocols)
+    said = [f"The main protocol, which gives the headline, is `{main}`: {WORDS[main].one}."]
+    if main != "speaker":
+        said.append(
+            "No speaker is left out: no result here says how well emotion is heard in a voice that training does not know."
+        )
+    said.append(f"Settings and epochs are chosen by inner folds that hold out {held_out(rows, main)}.")
+    if main == "speaker" and rows.speaker.nunique() == 2:
+        said.append("With two speakers, one is left to train on, so that the inner folds share its voice.")
+    if lacking := [name for name in wanted if name not in protocols]:
+        said.append(f"Left out, since `folds.csv` has no folds of it (`02_augment_features` says why): {', '.join(lacking)}.")
+    for norm in set(speaker_norms) - set(usable_norms(speaker_norms, rows.speaker)):
+        said.append(f"`speaker_norm={norm}` is left out: it takes two or more speakers, all of them known.")
+    return said
+
+
 @dataclass
 class Data:
     """One feature table with its labels, as a system sees it."""
@@ -98,8 +141,8 @@ class Result:
     """Settings searched by inner folds with their inner scores; empty where nothing was chosen."""
     curves: pd.DataFrame
     """Learning curves: seed, fold, epoch, loss, accuracy, val_loss, val_accuracy, val_uar."""
-    inner: dict[int, list[tuple[Fit, Fitted]]]
-    """By fold, the inner fits with the settings that were chosen; empty where nothing was chosen."""
+    inner: dict[int | Key, list[tuple[Fit, Fitted]]]
+    """By fold (`chooses`), the inner fits with the settings that were chosen; empty where nothing was chosen."""
 
 
 def load(
@@ -196,6 +239,7 @@ def run(
     folds: Mapping[int, pd.DataFrame],
     *,
     protocol: str,
+    main: str = "speaker",
     batch_size: int = 0,
     augmented: bool | None = None,
     n_jobs: int = 1,
@@ -204,7 +248,7 @@ def run(
     """Train and predict one system under one protocol, after the leak guard has passed every fit.
 
     How long to train, and with which settings: under ``as_published`` each fold stops by the loss of its validation rows, as
-    the original did. Under ``speaker`` inner folds among the training speakers choose (see `choose`). Elsewhere the network's
+    the original did. Under the main protocol inner folds of the training side choose (see `choose`). Elsewhere the network's
     defaults hold, so that nothing there is chosen at all.
 
     Parameters
@@ -216,6 +260,8 @@ def run(
         Seed to folds, from `ser_utils.folds.of_seeds`.
     protocol : str
         A name in `ser_utils.folds.PROTOCOLS`.
+    main : str
+        The main protocol, from `ser_utils.folds.main_protocol`.
     batch_size : int
         Rows a step; 0 for the network's default.
     augmented : bool, optional
@@ -237,8 +283,8 @@ def run(
         entry = replace(entry, max_epochs=round(entry.max_epochs * share))
     fits = fits_of(folds, data, augmented=more)
     selection, curves, inner = pd.DataFrame(), pd.DataFrame(), {}
-    if protocol == "speaker":
-        how = {"batch_size": batch_size, "n_jobs": n_jobs, "scheduler": scheduler}
+    if protocol == main:
+        how = {"protocol": protocol, "batch_size": batch_size, "n_jobs": n_jobs, "scheduler": scheduler}
         selection, curves, inner = choose(system, data, fits, entry, **how)
     else:
         early = protocol == "as_published"
@@ -278,6 +324,7 @@ def run_all(
     data: Data,
     folds: Mapping[str, Mapping[int, pd.DataFrame]],
     *,
+    main: str = "speaker",
     batch_size: int = 0,
     n_jobs: int = 1,
     scheduler: str = "",
@@ -289,9 +336,9 @@ def run_all(
     folds : mapping
         Protocol to what `run` takes; the other parameters are those of `run`.
     """
-    longest_first = sorted(folds, key=lambda name: (name == "speaker", len(folds[name][min(folds[name])])), reverse=True)
+    longest_first = sorted(folds, key=lambda name: (name == main, len(folds[name][min(folds[name])])), reverse=True)
     with ThreadPoolExecutor(2) as pool:
-        how = {"batch_size": batch_size, "n_jobs": n_jobs, "scheduler": scheduler}
+        how = {"main": main, "batch_size": batch_size, "n_jobs": n_jobs, "scheduler": scheduler}
         started = {name: pool.submit(run, system, data, folds[name], protocol=name, **how) for name in longest_first}
         try:
             return {name: started[name].result() for name in folds}
@@ -300,61 +347,69 @@ def run_all(
             raise
 
 
-def choose(
-    system: System, data: Data, fits: dict[Key, Fit], entry: Model, *, batch_size: int, n_jobs: int, scheduler: str
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[int, list[tuple[Fit, Fitted]]]]:
-    """Choose settings and epochs for each fold by inner leave-one-speaker-out, and write them into `fits`.
+def chooses(key: Key, protocol: str) -> int | Key:
+    """For what a fit's settings are chosen: its fold, or (seed, fold) where each seed has folds of its own."""
+    return key if protocol in RANDOM else key[1]
 
-    For each of the fold's training speakers every choice of settings is trained on the others and measured, after each epoch,
-    on that speaker's original clips. The choice and the epoch with the highest mean (over speakers and
-    `SELECTION_SEEDS` seeds, smoothed over five epochs) are taken; then all training speakers train, for so long.
+
+def choose(
+    system: System,
+    data: Data,
+    fits: dict[Key, Fit],
+    entry: Model,
+    *,
+    protocol: str = "speaker",
+    batch_size: int,
+    n_jobs: int,
+    scheduler: str,
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[int | Key, list[tuple[Fit, Fitted]]]]:
+    """Choose settings and epochs for each fold by inner folds of its training side, and write them into `fits`.
+
+    The inner folds leave out one training speaker each, or what else `ser_utils.folds.inner_groups` says. For each of
+    these every choice of settings is trained on the others and measured, after each epoch, on the held-out original clips.
+    The choice and the epoch with the highest mean (over inner folds and
+    `SELECTION_SEEDS` seeds, smoothed over five epochs) are taken; then the whole training side trains, for so long.
 
     Returns
     -------
     selection : pd.DataFrame [columns=fold, test_speaker, settings, epochs, inner_score, chosen]
+        With a column seed in front, where each seed has folds of its own.
     curves : pd.DataFrame
         Learning curves of the chosen settings' inner fits.
     kept : dict
-        By fold, those inner fits.
+        By fold (`chooses`), those inner fits.
     """
-    seeds = sorted({seed for seed, _ in fits})[:SELECTION_SEEDS]
+    members: dict[int | Key, list[Key]] = {}
+    for key in sorted(fits):
+        members.setdefault(chooses(key, protocol), []).append(key)
+    asked = {key for keys in members.values() for key in keys[:SELECTION_SEEDS]}
     inner = {
-        (fold, number, seed, name): replace(fit, settings=settings)
-        for (seed, fold), outer in fits.items()
-        if seed in seeds
+        (chooses(key, protocol), number, key[0], name): replace(fit, settings=settings)
+        for key, outer in fits.items()
+        if key in asked
         for number, settings in enumerate(entry.choices)
-        for name, fit in inner_fits(outer, data.rows, entry.max_epochs).items()
+        for name, fit in inner_fits(outer, data.rows, entry.max_epochs, protocol=protocol).items()
     }
     desc = f"inner folds {system.model} {system.speaker_norm}"
     done = _fit(system, data, inner, batch_size=batch_size, n_jobs=n_jobs, scheduler=scheduler, desc=desc)
     rows, curves, kept = [], [], {}
-    for fold in sorted({fold for _, fold in fits}):
+    for place, keys in sorted(members.items()):
         scored = [
-            chosen_epochs([one for key, (_, one) in done.items() if key[:2] == (fold, number)])
+            chosen_epochs([one for key, (_, one) in done.items() if key[:2] == (place, number)])
             for number in range(len(entry.choices))
         ]
         best = int(np.argmax([score for _, score in scored]))
-        test_speaker = data.rows.speaker.iloc[next(fit for key, fit in fits.items() if key[1] == fold).test[0]]
+        where = {"seed": keys[0][0]} if protocol in RANDOM else {}
+        where |= {"fold": keys[0][1], "test_speaker": " ".join(data.rows.speaker.iloc[fits[keys[0]].test].unique())}
         rows += [
-            {
-                "fold": fold,
-                "test_speaker": test_speaker,
-                "settings": _said(settings),
-                "epochs": epochs,
-                "inner_score": score,
-                "chosen": number == best,
-            }
+            {**where, "settings": _said(settings), "epochs": epochs, "inner_score": score, "chosen": number == best}
             for number, (settings, (epochs, score)) in enumerate(zip(entry.choices, scored, strict=True))
         ]
-        curves += [
-            one.history.assign(seed=key[2], fold=fold, held_out=key[3])
-            for key, (_, one) in done.items()
-            if key[:2] == (fold, best)
-        ]
-        kept[fold] = [pair for key, pair in done.items() if key[:2] == (fold, best)]
-        for key, fit in fits.items():
-            if key[1] == fold:
-                fit.epochs, fit.settings = scored[best][0], entry.choices[best]
+        chosen = {key: pair for key, pair in done.items() if key[:2] == (place, best)}
+        curves += [one.history.assign(seed=key[2], fold=keys[0][1], held_out=key[3]) for key, (_, one) in chosen.items()]
+        kept[place] = list(chosen.values())
+        for key in keys:
+            fits[key].epochs, fits[key].settings = scored[best][0], entry.choices[best]
     return pd.DataFrame(rows), pd.concat(curves), kept
 
 
@@ -362,28 +417,36 @@ def _said(settings: Mapping) -> str:
     return ", ".join(f"{key} {value}" for key, value in settings.items()) or "as built"
 
 
-def inner_fits(fit: Fit, rows: pd.DataFrame, epochs: int) -> dict[str, Fit]:
-    """Inner leave-one-speaker-out: for each training speaker a fit that trains on the others and is measured on that one.
+def own_groups(rows: pd.DataFrame, protocol: str) -> tuple[str, np.ndarray]:
+    """`ser_utils.folds.inner_groups` of training rows, of which those of extra corpora are in none: their group is empty."""
+    extra, groups = is_extra(rows), np.full(len(rows), "", object)
+    boundary, groups[~extra] = inner_groups(rows[~extra], protocol)
+    return boundary, groups.astype(str)
 
-    The test rows of `fit` are not looked at, which the guard checks; only original clips are measured, as in a test. Rows of
-    extra corpora train in each.
+
+def inner_fits(fit: Fit, rows: pd.DataFrame, epochs: int, *, protocol: str = "speaker") -> dict[str, Fit]:
+    """Inner folds: for each training speaker a fit that trains on the others and is measured on that one.
+
+    Of many speakers these are groups, and without speakers to hold out, groups of clips: see
+    `ser_utils.folds.inner_groups`. The test rows of `fit` are not looked at, which the guard checks; only original clips are
+    measured, as in a test. Rows of extra corpora train in each.
     """
-    speakers, original = rows.speaker.to_numpy()[fit.train], (rows.variant == ORIGINAL).to_numpy()[fit.train]
-    own = speakers[~is_extra(rows)[fit.train]]
+    boundary, groups = own_groups(rows.iloc[fit.train], protocol)
+    original = (rows.variant == ORIGINAL).to_numpy()[fit.train]
     inner = {
         str(name): Fit(
-            train=fit.train[speakers != name],
-            validation=fit.train[(speakers == name) & original],
+            train=fit.train[groups != name],
+            validation=fit.train[(groups == name) & original],
             seed=fit.seed,
             epochs=epochs,
             keep_weights=False,
             foreign=fit.foreign,
         )
-        for name in np.unique(own)
+        for name in np.unique(groups[groups != ""])
     }
     for one in inner.values():
-        check_fit(rows, protocol="speaker", train=one.train, test=fit.test, seen={"selection": one.validation})
-        check_fit(rows, protocol="speaker", train=one.train, test=one.validation)
+        check_fit(rows, protocol=protocol, train=one.train, test=fit.test, seen={"selection": one.validation})
+        check_fit(rows, protocol=boundary, train=one.train, test=one.validation)
     return inner
 
 
@@ -420,7 +483,8 @@ def cross_validation(fitted: Mapping[Key, tuple[Fit, Fitted]]) -> pd.DataFrame:
         }
         for (seed, fold), (_, done) in fitted.items()
     ]
-    return pd.DataFrame(best).rename(columns={"val_loss": "loss", "val_accuracy": "accuracy"})
+    columns = ["seed", "fold", "epochs", "val_loss", "val_accuracy"]
+    return pd.DataFrame(best, columns=columns).rename(columns={"val_loss": "loss", "val_accuracy": "accuracy"})
 
 
 def probabilities(system: System, data: Data, fit: Fit, done: Fitted, x: np.ndarray) -> np.ndarray:

@@ -78,8 +78,8 @@ def check_scaler(scaler: StandardScaler, train: np.ndarray) -> None:
         raise LeakError(f"The scaler has seen other rows than the {len(train)} of training: fit it on those alone.")
 
 
-def planted(rows: pd.DataFrame, *, train: np.ndarray, test: np.ndarray) -> dict[str, str]:
-    """Plant leaks of each kind in a sound fold of ``speaker_sentence``, and tell what the guard says of them.
+def planted(rows: pd.DataFrame, *, train: np.ndarray, test: np.ndarray, protocol: str = "speaker_sentence") -> dict[str, str]:
+    """Plant leaks of each kind that a protocol forbids in a sound fold of it, and tell what the guard says of them.
 
     Raises
     ------
@@ -91,8 +91,9 @@ def planted(rows: pd.DataFrame, *, train: np.ndarray, test: np.ndarray) -> dict[
         np.arange(len(rows)),
         {name: (rows[name] == first[name]).to_numpy() for name in ("file", "speaker", "sentence")},
     )
-    voice = number[same["speaker"] & ~same["sentence"]][:1]
-    words = number[same["sentence"] & ~same["speaker"]][:1]
+    apart = {name: name if name in SEPARATED[protocol] else "file" for name in ("speaker", "sentence")}
+    voice = number[same["speaker"] & ~same[apart["sentence"]]][:1]
+    words = number[same["sentence"] & ~same[apart["speaker"]]][:1]
     copy = number[same["file"] & (rows.variant != ORIGINAL).to_numpy()][:1]
     plants = {
         "the test clip itself": {"train": [*train, test[0]]},
@@ -100,12 +101,16 @@ def planted(rows: pd.DataFrame, *, train: np.ndarray, test: np.ndarray) -> dict[
             "rows": rows.assign(audio_sha256=rows.audio_sha256.where(number != train[0], first.audio_sha256))
         },
     }
-    if len(voice):
+    if "speaker" not in SEPARATED[protocol]:
+        plants |= {
+            f"the test clip in {part}": {"seen": {part: test[:1]}} for part in ("early stopping", "selection", "calibration")
+        }
+    elif len(voice):
         plants["the test voice with other words"] = {"train": [*train, *voice]}
         plants |= {
             f"the test voice in {part}": {"seen": {part: voice}} for part in ("early stopping", "selection", "calibration")
         }
-    if len(words):
+    if "sentence" in SEPARATED[protocol] and len(words):
         plants["the test sentence in another voice"] = {"train": [*train, *words]}
     if len(copy):
         plants["an augmented copy, scored"] = {"test": [*test, *copy]}
@@ -121,7 +126,7 @@ def planted(rows: pd.DataFrame, *, train: np.ndarray, test: np.ndarray) -> dict[
     for name, plant in plants.items():
         case = {"train": train, "test": test, "seen": None, **plant}
         try:
-            check_fit(case.pop("rows", rows), protocol="speaker_sentence", **case)
+            check_fit(case.pop("rows", rows), protocol=protocol, **case)
         except LeakError as leak:
             caught[name] = str(leak)
     try:

@@ -22,7 +22,8 @@ import pandas as pd
 
 from ser_utils import corpora, manifest, parallel, paths, report
 from ser_utils.errors import StudyError
-from ser_utils.metrics import headline
+from ser_utils.folds import WORDS, main_protocol
+from ser_utils.metrics import headline, unit
 from ser_utils.stages import Stage
 
 KERNEL = "python3"
@@ -429,10 +430,13 @@ def render(executed: Path, name: str, failed: str | None) -> Path:
 def write_index(name: str, corpus: str, parameters: Mapping, failures: Mapping[str, str]) -> Path:
     """``index.html`` of a run: headline, key figure, a card per notebook, parameters and versions."""
     out, entry = paths.out_dir(name), corpora.get_corpus(corpus)
+    table = pd.read_csv(out / "metrics.csv") if not failures and (out / "metrics.csv").exists() else None
+    over = unit(corpora.read_utterances(out / "utterances.csv").speaker) if table is not None else "speakers"
+    main = main_protocol(table.protocol) if table is not None else "speaker"
     key_figure = report.Picture(
         out / "headline.png",
-        "Bars of unweighted average recall of the original network and the study's, 95 % intervals over speakers, and chance.",
-        "Grey: tested on voices and clips that training has heard. Blue: on voices never heard.",
+        f"Bars of unweighted average recall of the original network and the study's, 95 % intervals over {over}, and chance.",
+        f"Grey: tested on voices and clips that training has heard. Blue: on {WORDS[main].many}.",
     )
     entries = []
     for book in notebooks():
@@ -452,8 +456,7 @@ def write_index(name: str, corpus: str, parameters: Mapping, failures: Mapping[s
         )
     defaults = {key: value["default"] for key, value in known_parameters().items()}
     shown = {key: json.dumps(parameters[key]) if key in parameters else default for key, default in defaults.items()}
-    metrics = out / "metrics.csv"
-    said = "The run stopped before there was a result." if failures or not metrics.exists() else headline(pd.read_csv(metrics))
+    said = "The run stopped before there was a result." if table is None else headline(table, over)
     return report.write_index(
         paths.reports_dir(name) / "index.html",
         title=f"Speech emotion recognition on {entry.title}",

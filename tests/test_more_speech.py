@@ -258,7 +258,7 @@ def test_baselines_choose_on_speakers_of_the_corpus_itself(main, extra):
     data = joined(main, extra)
     fit = experiment.fits_of(of(data), data, augmented=False)[0, 1]
     rows = data.rows.iloc[fit.train]
-    inner = baselines._inner(rows.speaker.to_numpy(), guard.is_extra(rows))
+    inner = baselines._inner(experiment.own_groups(rows, "speaker")[1])
     assert [set(rows.speaker.iloc[held]) for _, held in inner] == [{"b"}, {"c"}, {"d"}]
     for train, held in inner:
         assert len(train) + len(held) == len(rows) and guard.is_extra(rows)[train].sum() == len(fit.foreign)
