@@ -6,18 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy.special import softmax
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from ser_utils import cache, code
 from ser_utils.errors import StudyError
-from ser_utils.experiment import Data, Key, System, fits_of, prediction_table
-from ser_utils.guard import check_fit, check_scaler
+from ser_utils.experiment import Data, Key, System, fits_of, own_groups, prediction_table
+from ser_utils.guard import check_fit, check_scaler, is_extra
 from ser_utils.parallel import each
 from ser_utils.progress import progress
 from ser_utils.training import Fit, Fitted
@@ -42,7 +43,7 @@ BASELINES = {
     "svm": Baseline(lambda seed: SVC(class_weight="balanced"), {"C": [0.3, 1, 3, 10]}),
     "lda": Baseline(lambda seed: LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"), {}),
 }
-"""Guessing, the largest class of training, and three that learn: the last choose their C by inner leave-one-speaker-out."""
+"""Guessing, the largest class of training, and three that learn: the last choose their C by inner folds."""
 
 
 def check(names: list[str]) -> None:
@@ -72,59 +73,99 @@ def run_baseline(
     for fit in fits.values():
         check_fit(data.rows, protocol=protocol, train=fit.train, test=fit.test)
         if BASELINES[name].grid:
-            _check_inner(data, fit)
+            _check_inner(data, fit, protocol)
+    how = {"n_jobs": n_jobs, "scheduler": scheduler, "desc": f"{protocol} {name} {speaker_norm}"}
+    return prediction_table(
+        fit_each(name, data, fits, protocol=protocol, **how), data, System(name, features, speaker_norm), protocol
+    )
+
+
+def fit_each(
+    name: str, data: Data, fits: Mapping[Key, Fit], *, desc: str, protocol: str = "", n_jobs: int = 1, scheduler: str = ""
+) -> dict[Key, tuple[Fit, Fitted]]:
+    """Train one baseline for each fit, which has passed the guard; where a protocol is given, its inner folds choose settings."""
     chances: dict[Key, np.ndarray] = {}
     tasks = {}
     for key, fit in fits.items():
         # randomness of its own in each fold
         seed = int(np.random.SeedSequence([fit.seed, int(fit.test[0])]).generate_state(1)[0]) if BASELINES[name].random else 0
-        speakers = data.rows.speaker.to_numpy()[fit.train].astype(str)
+        search = BASELINES[name].grid and protocol
+        _, groups = own_groups(data.rows.iloc[fit.train], protocol) if search else ("", np.empty(0, str))
         arrays = {"x": data.x[fit.train], "y": data.y[fit.train], "test": data.x[fit.test]}
-        entry = cache.key(
-            code=code.version(__name__), name=name, seed=seed, speakers=speakers.tolist(), n=len(data.classes), **arrays
-        )
+        extra = is_extra(data.rows)[fit.train]
+        how = {"name": name, "seed": seed, "groups": groups.tolist(), "n": len(data.classes)}
+        entry = cache.key(code=code.version(__name__), **how, extra=extra, **arrays)
         if (kept := cache.load("fits", entry)) is not None:
             chances[key] = kept["probabilities"]
         else:
-            tasks[key] = (entry, (name, *arrays.values(), speakers, len(data.classes), seed))
+            tasks[key] = (entry, (name, *arrays.values(), groups, extra, len(data.classes), seed))
     jobs = each(_fit, (task for _, task in tasks.values()), n_jobs=n_jobs, scheduler=scheduler)
-    desc = f"{protocol} {name} {speaker_norm}"
     jobs = progress(jobs, total=len(fits), done=len(chances), desc=desc, unit="fit")
     for (key, (entry, _)), found in zip(tasks.items(), jobs, strict=True):
         cache.save("fits", entry, {"probabilities": found})
         chances[key] = found
-    fitted = {key: (fit, Fitted(0, chances[key], pd.DataFrame(), [], None)) for key, fit in fits.items()}
-    return prediction_table(fitted, data, System(name, features, speaker_norm), protocol)
+    return {key: (fit, Fitted(0, chances[key], pd.DataFrame(), [], None)) for key, fit in fits.items()}
 
 
-def _check_inner(data: Data, fit: Fit) -> None:
+class OwnScaler(TransformerMixin, BaseEstimator):
+    """Standardises by the rows of the corpus itself; those of extra corpora, marked 1 in the last column, stay as they are."""
+
+    def fit(self, x: np.ndarray, y: np.ndarray | None = None) -> "OwnScaler":
+        self.scaler_ = StandardScaler().fit(x[x[:, -1] == 0, :-1])
+        return self
+
+    def transform(self, x: np.ndarray) -> np.ndarray:
+        return np.where(x[:, -1:] == 0, self.scaler_.transform(x[:, :-1]), x[:, :-1])
+
+
+def _inner(groups: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Inner folds: rows of training and of the group held out, for each group but the empty one, which always trains."""
+    return [(np.flatnonzero(groups != name), np.flatnonzero(groups == name)) for name in np.unique(groups) if name]
+
+
+def _check_inner(data: Data, fit: Fit, protocol: str) -> None:
     """The leak guard over the inner folds in which a setting is chosen."""
     rows = data.rows.iloc[fit.train]
-    for train, held_out in LeaveOneGroupOut().split(rows, groups=rows.speaker):
-        check_fit(rows, protocol="speaker", train=train, test=held_out)
+    boundary, groups = own_groups(rows, protocol)
+    for train, held_out in _inner(groups):
+        check_fit(rows, protocol=boundary, train=train, test=held_out)
 
 
 def _fit(
-    name: str, x: np.ndarray, y: np.ndarray, test: np.ndarray, speakers: np.ndarray, n_classes: int, seed: int
+    name: str,
+    x: np.ndarray,
+    y: np.ndarray,
+    test: np.ndarray,
+    groups: np.ndarray,
+    extra: np.ndarray,
+    n_classes: int,
+    seed: int,
 ) -> np.ndarray:
-    """Fit one classifier, its settings chosen by inner leave-one-speaker-out among the training speakers.
+    """Fit one classifier, its settings chosen by leaving out each of the groups of training rows in turn.
 
     Returns
     -------
     np.ndarray [shape=(n_test, n_classes)]
-        Probabilities of the test rows.
+        Probabilities of the test rows; 0 for a class that training lacks.
     """
-    entry, pipe = BASELINES[name], make_pipeline(StandardScaler(), BASELINES[name].make(seed))
-    if entry.grid:
-        inner = list(LeaveOneGroupOut().split(x, y, speakers))
+    entry, own = BASELINES[name], x[~extra]
+    if extra.any():
+        x, test = np.c_[x, extra.astype(x.dtype)], np.c_[test, np.zeros(len(test), x.dtype)]
+    pipe = make_pipeline(OwnScaler() if extra.any() else StandardScaler(), entry.make(seed))
+    inner = [(train, held) for train, held in _inner(groups) if len(np.unique(y[train])) > 1]  # of one class nothing is learned
+    if inner:
         grid = {f"{pipe.steps[-1][0]}__{key}": values for key, values in entry.grid.items()}
         pipe = GridSearchCV(pipe, grid, scoring="balanced_accuracy", cv=inner).fit(x, y).best_estimator_
     else:
         pipe.fit(x, y)
-    check_scaler(pipe[0], x)
+    check_scaler(pipe[0].scaler_ if extra.any() else pipe[0], own)
     if entry.random:  # its probabilities are all alike: what it says is drawn
         return np.eye(n_classes)[pipe.predict(test)]
     if hasattr(pipe, "predict_proba"):
-        return pipe.predict_proba(test)
-    decided = pipe.decision_function(test)
-    return softmax(np.c_[-decided, decided] if decided.ndim == 1 else decided, axis=1)  # two classes have one value
+        heard = pipe.predict_proba(test)
+    else:
+        decided = pipe.decision_function(test)
+        heard = softmax(np.c_[-decided, decided] if decided.ndim == 1 else decided, axis=1)  # two classes have one value
+    found = np.zeros((len(test), n_classes), heard.dtype)
+    found[:, pipe.classes_] = heard
+    return found

@@ -166,11 +166,21 @@ def _checked(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, n
     return confidence, correct
 
 
+def of_norm(temperatures: pd.DataFrame, speaker_norm: str) -> pd.Series:
+    """The temperatures of one system by fold, or by (seed, fold) where each seed has folds of its own."""
+    own = temperatures[temperatures.speaker_norm == speaker_norm]
+    return own.set_index([name for name in ("seed", "fold") if name in own]).temperature
+
+
 def tempered(predictions: pd.DataFrame, temperature: pd.Series) -> np.ndarray:
-    """Probabilities [shape=(n, n_classes)] of a table of predictions, each row at the temperature of its fold (the index)."""
+    """Probabilities [shape=(n, n_classes)] of a table of predictions, each row at the temperature of its fold.
+
+    The index of `temperature` is the fold, or (seed, fold): see `of_norm`.
+    """
     probabilities, _ = from_predictions(predictions)
     told = np.empty_like(probabilities)
-    for fold, index in predictions.groupby("fold").indices.items():
+    by = ["seed", "fold"] if temperature.index.nlevels == 2 else "fold"
+    for fold, index in predictions.groupby(by).indices.items():
         told[index] = apply_temperature(probabilities[index], temperature[fold])
     return told
 

@@ -12,9 +12,10 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ser_utils import plots  # noqa: F401  it sets the one style of all figures
+from ser_utils import plots
 from ser_utils.calibration import ece_of
 from ser_utils.errors import StudyError
+from ser_utils.folds import main_protocol
 from ser_utils.metrics import SETUP
 from ser_utils.stats import system_name
 
@@ -29,9 +30,8 @@ LADDER = {
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#8c8c8c"
 COLOURS = [BLUE, ORANGE, GREEN, "#cc79a7", "#e69f00", "#56b4e9", "#7a5c00", "#5b4a9e", "#8c8c8c", "#000000"]
 """A colour each for model and features, in order of appearance; per-speaker normalisation is told by the marker."""
-COST = "cost of the leak:\nas published minus\nspeaker, points"
-LEAK = ["as_published", "speaker"]
-"""The cost of the leak is the difference of these two."""
+COST = "cost of the leak:\nas published minus\n{main}, points"
+"""The cost of the leak is what ``as_published`` adds to the main protocol."""
 KINDS = {"ours": BLUE, "ours, normalised by speaker": GREEN, "hand-crafted": ORANGE, "frozen encoder": GREY}
 ABOVE = {"loc": "lower left", "bbox_to_anchor": (-0.01, 1.0), "ncols": 4, "borderaxespad": 0}
 """A legend between title and axes, where it covers no mark."""
@@ -63,7 +63,7 @@ def _points(difference: float) -> str:
     return f"{round(100 * difference, 1) + 0.0:+.1f}".replace("-", "\N{MINUS SIGN}")  # adding 0.0 makes -0.0 a plain zero
 
 
-def ladder(metrics: pd.DataFrame, chance: float, notice: str = "") -> Figure:
+def ladder(metrics: pd.DataFrame, chance: float, notice: str = "", over: str = "speakers") -> Figure:
     """The protocol ladder: the UAR of each system under each protocol with its interval, and what the leak adds.
 
     Parameters
@@ -73,26 +73,28 @@ def ladder(metrics: pd.DataFrame, chance: float, notice: str = "") -> Figure:
     chance : float
     notice : str
         Said in the title, such as that the voices are synthetic.
+    over : str
+        What the intervals resample, from `ser_utils.metrics.unit`.
     """
     uar = metrics[metrics.metric == "uar"]
     protocols = [name for name in LADDER if name in set(uar.protocol)]
     systems = [(keys, table.set_index("protocol")) for keys, table in uar.groupby(SETUP[1:], sort=False)]
-    leak = {"as_published", "speaker"} <= set(protocols)
-    columns = [LADDER[name] for name in protocols] + [COST] * leak
+    ends = ["as_published", main_protocol([*protocols, "clip"])]
+    leak = set(ends) <= set(protocols)
+    columns = [LADDER[name] for name in protocols] + [COST.format(main=ends[1])] * leak
     heights = (4.2, 0.27 * len(systems))
     fig, (ax, values) = plt.subplots(2, 1, sharex=True, figsize=(12, 1.7 + sum(heights)), height_ratios=heights)
     colours = dict(zip(dict.fromkeys(keys[:2] for keys, _ in systems), itertools.cycle(COLOURS), strict=False))
     for row, (keys, table) in enumerate(systems):
         steps = {i: table.loc[name] for i, name in enumerate(protocols) if name in table.index}
-        cost = table.value["as_published"] - table.value["speaker"] if leak and set(LEAK) <= set(table.index) else None
+        cost = table.value[ends[0]] - table.value[ends[1]] if leak and set(ends) <= set(table.index) else None
         look = _system_look(keys, colours)
         beside = (row - (len(systems) - 1) / 2) * min(0.12, 0.6 / len(systems))
         _climb(ax, steps, look, beside)
         _write(values, row, {i: f"{100 * step.value:.1f}" for i, step in steps.items()})
         values.plot(-0.46, row, **look, markersize=6, clip_on=False)
         if cost is not None:
-            ends = 100 * table.value[LEAK]
-            ax.plot([len(protocols) + beside] * 2, ends, color=look["color"], marker="_", linewidth=2.5)
+            ax.plot([len(protocols) + beside] * 2, 100 * table.value[ends], color=look["color"], marker="_", linewidth=2.5)
             _write(values, row, {len(protocols): _points(cost)}, fontweight="bold")
     _chance(ax, chance, upright=False)
     ax.set(ylim=(0, 102), ylabel=UAR, xlim=(-0.5, len(columns) - 0.5))
@@ -107,7 +109,7 @@ def ladder(metrics: pd.DataFrame, chance: float, notice: str = "") -> Figure:
     values.spines[:].set_visible(False)
     title = "The protocol ladder, from the wrong way to test to the hardest"
     fig.suptitle(title + (f" ({notice})" if notice else ""), x=0.01, ha="left", fontweight="bold", fontsize=11)
-    note = "UAR in %, whiskers are 95 % intervals over speakers; full circles: each speaker normalised by own unlabelled clips"
+    note = f"UAR in %, whiskers are 95 % intervals over {over}; full circles: each speaker normalised by own unlabelled clips"
     fig.supxlabel(note, fontsize=9)
     return fig
 
@@ -244,11 +246,12 @@ def importance(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : pd.DataFrame [columns=family, drop, low, high]
-        `drop` and its interval as differences of shares.
+        `drop` and its interval as differences of shares; without an interval (NaN) where there is one speaker only.
     """
     table = table.sort_values("drop", ascending=False, kind="stable").reset_index(drop=True)
     fig, ax = plt.subplots(figsize=(8, 1.2 + 0.36 * len(table)))
-    whiskers = _errors(table, "drop", "low", "high")
+    alone = table.low.isna().all()
+    whiskers, table = _errors(table, "drop", "low", "high"), table.fillna({"low": table["drop"], "high": table["drop"]})
     ax.barh(table.index, 100 * table["drop"], height=0.62, color=BLUE, xerr=whiskers, capsize=3, error_kw={"elinewidth": 1.1})
     left, right = min(0, 100 * table.low.min()), max(0, 100 * table.high.max())
     room = (right - left) or 1
@@ -257,7 +260,8 @@ def importance(table: pd.DataFrame) -> Figure:
     ax.axvline(0, color="black", linewidth=1)
     ax.set_yticks(table.index, table.family)
     ax.set(xlim=(left - 0.03 * room, right + 0.13 * room), ylim=(len(table) - 0.4, -0.6))
-    ax.set(xlabel="loss of UAR when shuffled (points), 95 % interval over speakers", title="What the network listens to")
+    interval = "no interval: no two speakers" if alone else "95 % interval over speakers"
+    ax.set(xlabel=f"loss of UAR when shuffled (points), {interval}", title="What the network listens to")
     ax.grid(False, axis="y")
     return fig
 
@@ -294,6 +298,15 @@ def enrolment(table: pd.DataFrame, chance: float) -> Figure:
     return fig
 
 
+def _ends(table: pd.DataFrame, values: pd.Series, what: str) -> tuple[pd.DataFrame, str]:
+    """Of more rows than a figure holds those of the lowest and the highest values, and words that say so."""
+    if len(table) <= plots.MOST_SHOWN:
+        return table, ""
+    order, half = np.argsort(values.to_numpy(), kind="stable"), plots.MOST_SHOWN // 2
+    chosen = np.sort(np.r_[order[:half], order[-half:]])
+    return table.iloc[chosen], f"\nthe {half} lowest and the {half} highest of {len(table)} {what}"
+
+
 def paired(table: pd.DataFrame, chance: float, *, a: str, b: str) -> Figure:
     """Two systems speaker by speaker, from B to A, with their mean at the bottom.
 
@@ -306,6 +319,7 @@ def paired(table: pd.DataFrame, chance: float, *, a: str, b: str) -> Figure:
         What the systems are called.
     """
     mean = table[["uar_a", "uar_b"]].mean().to_frame().T.assign(speaker="mean")
+    table, told = _ends(table, table.uar_a - table.uar_b, "speakers")
     table = pd.concat([table[["speaker", "uar_a", "uar_b"]], mean], ignore_index=True)
     fig, ax = plt.subplots(figsize=(8, 1.7 + 0.36 * len(table)))
     better = table.uar_a >= table.uar_b
@@ -322,7 +336,7 @@ def paired(table: pd.DataFrame, chance: float, *, a: str, b: str) -> Figure:
     right = min(104, 100 * table[["uar_a", "uar_b"]].max(axis=None) + 10)
     ax.set_yticks(table.index, table.speaker)
     ax.set(xlim=(0, right), ylim=(len(table) - 0.4, -0.6), xlabel=UAR, ylabel="speaker")
-    ax.set_title("Speaker by speaker (difference in points)", pad=26)
+    ax.set_title(f"Speaker by speaker (difference in points){told}", pad=26)
     ax.legend(**ABOVE)
     ax.grid(False, axis="y")
     return fig
@@ -345,11 +359,12 @@ def heat_by_group(table: pd.DataFrame) -> Figure:
         raise StudyError(f"Found groups {', '.join(groups)}: expected one, or two of a single system.")
     down, across = (list(dict.fromkeys(table[name])) for name in groups)
     shares = 100 * table.pivot(index=groups[0], columns=groups[1], values="value").loc[down, across]
+    shares, told = _ends(shares, shares.mean(axis=1), f"{groups[0]}s")
     width = 1.3 if groups[1] == "system" else 0.65
-    fig, ax = plt.subplots(figsize=(max(5, 1.8 + width * len(across)), 1.5 + 0.4 * len(down)))
+    fig, ax = plt.subplots(figsize=(max(5, 1.8 + width * len(across)), 1.5 + 0.4 * len(shares)))
     sns.heatmap(shares, annot=True, fmt=".0f", cmap="Blues", vmin=0, vmax=100, linewidths=0.5, ax=ax, cbar=False)
     what = "Recall" if set(table.metric) == {"recall"} else "UAR"
-    ax.set(title=f"{what} in % by {groups[0]} and {groups[1]}", xlabel="", ylabel=groups[0])
+    ax.set(title=f"{what} in % by {groups[0]} and {groups[1]}{told}", xlabel="", ylabel=groups[0])
     ax.tick_params(axis="y", rotation=0, length=0)
     ax.tick_params(axis="x", rotation=0, length=0)
     return fig

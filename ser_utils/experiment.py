@@ -13,8 +13,9 @@ from ser_utils.augment import ORIGINAL
 from ser_utils.corpora import class_order, relabel
 from ser_utils.errors import StudyError
 from ser_utils.features import FEATURE_SETS, FRAMES, get_feature_set
-from ser_utils.folds import TEST, VALIDATION, of_fold
-from ser_utils.guard import check_fit
+from ser_utils.folds import RANDOM, TEST, VALIDATION, WORDS, held_out, inner_groups, main_protocol, of_fold
+from ser_utils.guard import check_fit, is_extra
+from ser_utils.metrics import unit
 from ser_utils.models import Model, build_network, get_model, searched, with_normalisation
 from ser_utils.sequences import padded
 from ser_utils.training import Fit, Fitted, chosen_epochs, fit_all
@@ -70,12 +71,55 @@ def systems(model: str, features: str, speaker_norms: list[str]) -> dict[str, Sy
     return {norm: System(model, features, norm) for norm in SPEAKER_NORMS if norm in speaker_norms}
 
 
+def usable_norms(speaker_norms: list[str], speakers: pd.Series) -> list[str]:
+    """The normalisations that a corpus allows: the one by speaker takes two or more speakers, and all of them known.
+
+    Raises
+    ------
+    StudyError
+        None is left.
+    """
+    usable = [name for name in speaker_norms if name != "speaker" or unit(speakers) == "speakers"]
+    if speaker_norms and not usable:
+        raise StudyError("SPEAKER_NORMS is ['speaker'], and this corpus has no two speakers that are known: add 'none'.")
+    return usable
+
+
+def limits(rows: pd.DataFrame, protocols: list[str], *, wanted: list[str], speaker_norms: list[str]) -> list[str]:
+    """What of the study this corpus and the folds allow, in sentences.
+
+    Parameters
+    ----------
+    rows : pd.DataFrame
+        Of a `Data`.
+    protocols, wanted : list of str
+        Protocols that have folds, and those asked for.
+    speaker_norms : list of str
+        Normalisations asked for.
+    """
+    main = main_protocol(protocols)
+    said = [f"The main protocol, which gives the headline, is `{main}`: {WORDS[main].one}."]
+    if main != "speaker":
+        said.append(
+            "No speaker is left out: no result here says how well emotion is heard in a voice that training does not know."
+        )
+    said.append(f"Settings and epochs are chosen by inner folds that hold out {held_out(rows, main)}.")
+    if main == "speaker" and rows.speaker.nunique() == 2:
+        said.append("With two speakers, one is left to train on, so that the inner folds share its voice.")
+    if lacking := [name for name in wanted if name not in protocols]:
+        said.append(f"Left out, since `folds.csv` has no folds of it (`02_augment_features` says why): {', '.join(lacking)}.")
+    for norm in set(speaker_norms) - set(usable_norms(speaker_norms, rows.speaker)):
+        said.append(f"`speaker_norm={norm}` is left out: it takes two or more speakers, all of them known.")
+    return said
+
+
 @dataclass
 class Data:
     """One feature table with its labels, as a system sees it."""
 
     rows: pd.DataFrame
-    """Columns file, variant, speaker, gender, sentence, emotion, audio_sha256."""
+    """Columns file, variant, speaker, gender, sentence, emotion, audio_sha256; where other corpora were joined
+    (`ser_utils.more_speech`), extra_corpus."""
     x: np.ndarray
     """Features [shape=(n_rows, n_features)], or sequences [shape=(n_rows,), dtype=object] of arrays [shape=(n_frames,
     n_features)]; normalised by speaker where the system is."""
@@ -102,8 +146,8 @@ class Result:
     """Settings searched by inner folds with their inner scores; empty where nothing was chosen."""
     curves: pd.DataFrame
     """Learning curves: seed, fold, epoch, loss, accuracy, val_loss, val_accuracy, val_uar."""
-    inner: dict[int, list[tuple[Fit, Fitted]]]
-    """By fold, the inner fits with the settings that were chosen; empty where nothing was chosen."""
+    inner: dict[int | Key, list[tuple[Fit, Fitted]]]
+    """By fold (`chooses`), the inner fits with the settings that were chosen; empty where nothing was chosen."""
 
 
 def load(
@@ -146,16 +190,27 @@ def normalise(x: np.ndarray, rows: pd.DataFrame, speaker_norm: str) -> np.ndarra
         raise StudyError(f"Unknown speaker normalisation {speaker_norm!r}: expected one of {', '.join(SPEAKER_NORMS)}.")
     if speaker_norm == "none":
         return x
+    return standardise(x, rows, rows.speaker)
+
+
+def standardise(x: np.ndarray, rows: pd.DataFrame, groups: pd.Series) -> np.ndarray:
+    """Each group of rows standardised by its own original clips, all of them, whatever their emotion.
+
+    Parameters
+    ----------
+    x : np.ndarray [shape=(n_rows, n_features)], or [shape=(n_rows,), dtype=object] of sequences
+        A sequence [shape=(n_frames, n_bands)] is standardised by band, over all frames of the group's clips.
+    rows : pd.DataFrame [columns=variant, ...]
+    groups : pd.Series
+        Such as the speaker of each row.
+    """
     out, original = np.empty_like(x), (rows.variant == ORIGINAL).to_numpy()
-    for index in rows.groupby("speaker").indices.values():
+    for index in groups.groupby(groups.to_numpy()).indices.values():
         own = x[index[original[index]]]
-        own = np.concatenate(own) if x.dtype == object else own
+        own = np.concatenate(list(own)) if x.dtype == object else own
         mean, scale = own.mean(axis=0), scale_of(own.std(axis=0))
-        if x.dtype == object:
-            for i in index:
-                out[i] = (x[i] - mean) / scale
-        else:
-            out[index] = (x[index] - mean) / scale
+        for part in index if x.dtype == object else [index]:
+            out[part] = (x[part] - mean) / scale
     return out
 
 
@@ -166,16 +221,25 @@ def scale_of(std: np.ndarray) -> np.ndarray:
 
 def fits_of(folds: Mapping[int, pd.DataFrame], data: Data, *, augmented: bool) -> dict[Key, Fit]:
     """The fits of one protocol by (seed, fold), from `ser_utils.folds.of_seeds`; without augmented rows where not wanted."""
-    original = (data.rows.variant == ORIGINAL).to_numpy()
+    original, extra = (data.rows.variant == ORIGINAL).to_numpy(), is_extra(data.rows)
     fits = {}
     for seed, table in folds.items():
         for fold, roles in of_fold(table, data.rows):
             train = roles["train"] if augmented else roles["train"][original[roles["train"]]]
             if len(roles[TEST]):
                 fits[seed, fold] = Fit(
-                    train=train, test=roles[TEST], seed=seed, validation=roles[VALIDATION] if len(roles[VALIDATION]) else None
+                    train=train,
+                    test=roles[TEST],
+                    seed=seed,
+                    validation=roles[VALIDATION] if len(roles[VALIDATION]) else None,
+                    foreign=_foreign(train, extra),
                 )
     return fits
+
+
+def _foreign(train: np.ndarray, extra: np.ndarray) -> np.ndarray | None:
+    """Those of the training rows that are of extra corpora, where there are any."""
+    return train[extra[train]] if extra[train].any() else None
 
 
 def run(
@@ -184,6 +248,7 @@ def run(
     folds: Mapping[int, pd.DataFrame],
     *,
     protocol: str,
+    main: str = "speaker",
     batch_size: int = 0,
     augmented: bool | None = None,
     search: int = 0,
@@ -193,7 +258,7 @@ def run(
     """Train and predict one system under one protocol, after the leak guard has passed every fit.
 
     How long to train, and with which settings: under ``as_published`` each fold stops by the loss of its validation rows, as
-    the original did. Under ``speaker`` inner folds among the training speakers choose (see `choose`). Elsewhere the network's
+    the original did. Under the main protocol inner folds of the training side choose (see `choose`). Elsewhere the network's
     defaults hold, so that nothing there is chosen at all.
 
     Parameters
@@ -205,6 +270,8 @@ def run(
         Seed to folds, from `ser_utils.folds.of_seeds`.
     protocol : str
         A name in `ser_utils.folds.PROTOCOLS`.
+    main : str
+        The main protocol, from `ser_utils.folds.main_protocol`.
     batch_size : int
         Rows a step; 0 for the network's default.
     augmented : bool, optional
@@ -231,8 +298,8 @@ def run(
         entry = replace(entry, max_epochs=round(entry.max_epochs * share))
     fits = fits_of(folds, data, augmented=more)
     selection, curves, inner = pd.DataFrame(), pd.DataFrame(), {}
-    if protocol == "speaker":
-        how = {"batch_size": batch_size, "n_jobs": n_jobs, "scheduler": scheduler}
+    if protocol == main:
+        how = {"protocol": protocol, "batch_size": batch_size, "n_jobs": n_jobs, "scheduler": scheduler}
         selection, curves, inner = choose(system, data, fits, entry, **how)
     else:
         early = protocol == "as_published"
@@ -275,6 +342,7 @@ def run_all(
     data: Data,
     folds: Mapping[str, Mapping[int, pd.DataFrame]],
     *,
+    main: str = "speaker",
     batch_size: int = 0,
     search: int = 0,
     n_jobs: int = 1,
@@ -287,9 +355,9 @@ def run_all(
     folds : mapping
         Protocol to what `run` takes; the other parameters are those of `run`.
     """
-    longest_first = sorted(folds, key=lambda name: (name == "speaker", len(folds[name][min(folds[name])])), reverse=True)
+    longest_first = sorted(folds, key=lambda name: (name == main, len(folds[name][min(folds[name])])), reverse=True)
     with ThreadPoolExecutor(2) as pool:
-        how = {"batch_size": batch_size, "search": search, "n_jobs": n_jobs, "scheduler": scheduler}
+        how = {"main": main, "batch_size": batch_size, "search": search, "n_jobs": n_jobs, "scheduler": scheduler}
         started = {name: pool.submit(run, system, data, folds[name], protocol=name, **how) for name in longest_first}
         try:
             return {name: started[name].result() for name in folds}
@@ -298,61 +366,69 @@ def run_all(
             raise
 
 
-def choose(
-    system: System, data: Data, fits: dict[Key, Fit], entry: Model, *, batch_size: int, n_jobs: int, scheduler: str
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[int, list[tuple[Fit, Fitted]]]]:
-    """Choose settings and epochs for each fold by inner leave-one-speaker-out, and write them into `fits`.
+def chooses(key: Key, protocol: str) -> int | Key:
+    """For what a fit's settings are chosen: its fold, or (seed, fold) where each seed has folds of its own."""
+    return key if protocol in RANDOM else key[1]
 
-    For each of the fold's training speakers every choice of settings is trained on the others and measured, after each epoch,
-    on that speaker's original clips. The choice and the epoch with the highest mean (over speakers and
-    the model's `selection_seeds`, smoothed over five epochs) are taken; then all training speakers train, for so long.
+
+def choose(
+    system: System,
+    data: Data,
+    fits: dict[Key, Fit],
+    entry: Model,
+    *,
+    protocol: str = "speaker",
+    batch_size: int,
+    n_jobs: int,
+    scheduler: str,
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[int | Key, list[tuple[Fit, Fitted]]]]:
+    """Choose settings and epochs for each fold by inner folds of its training side, and write them into `fits`.
+
+    The inner folds leave out one training speaker each, or what else `ser_utils.folds.inner_groups` says. For each of
+    these every choice of settings is trained on the others and measured, after each epoch, on the held-out original clips.
+    The choice and the epoch with the highest mean (over inner folds and
+    the model's `selection_seeds`, smoothed over five epochs) are taken; then the whole training side trains, for so long.
 
     Returns
     -------
     selection : pd.DataFrame [columns=fold, test_speaker, settings, epochs, inner_score, chosen]
+        With a column seed in front, where each seed has folds of its own.
     curves : pd.DataFrame
         Learning curves of the chosen settings' inner fits.
     kept : dict
-        By fold, those inner fits.
+        By fold (`chooses`), those inner fits.
     """
-    seeds = sorted({seed for seed, _ in fits})[: entry.selection_seeds]
+    members: dict[int | Key, list[Key]] = {}
+    for key in sorted(fits):
+        members.setdefault(chooses(key, protocol), []).append(key)
+    asked = {key for keys in members.values() for key in keys[: entry.selection_seeds]}
     inner = {
-        (fold, number, seed, name): replace(fit, settings=settings)
-        for (seed, fold), outer in fits.items()
-        if seed in seeds
+        (chooses(key, protocol), number, key[0], name): replace(fit, settings=settings)
+        for key, outer in fits.items()
+        if key in asked
         for number, settings in enumerate(entry.choices)
-        for name, fit in inner_fits(outer, data.rows, entry.max_epochs).items()
+        for name, fit in inner_fits(outer, data.rows, entry.max_epochs, protocol=protocol).items()
     }
     desc = f"inner folds {system.model} {system.speaker_norm}"
     done = _fit(system, data, inner, batch_size=batch_size, n_jobs=n_jobs, scheduler=scheduler, desc=desc)
     rows, curves, kept = [], [], {}
-    for fold in sorted({fold for _, fold in fits}):
+    for place, keys in sorted(members.items()):
         scored = [
-            chosen_epochs([one for key, (_, one) in done.items() if key[:2] == (fold, number)])
+            chosen_epochs([one for key, (_, one) in done.items() if key[:2] == (place, number)])
             for number in range(len(entry.choices))
         ]
         best = int(np.argmax([score for _, score in scored]))
-        test_speaker = data.rows.speaker.iloc[next(fit for key, fit in fits.items() if key[1] == fold).test[0]]
+        where = {"seed": keys[0][0]} if protocol in RANDOM else {}
+        where |= {"fold": keys[0][1], "test_speaker": " ".join(data.rows.speaker.iloc[fits[keys[0]].test].unique())}
         rows += [
-            {
-                "fold": fold,
-                "test_speaker": test_speaker,
-                "settings": _said(settings),
-                "epochs": epochs,
-                "inner_score": score,
-                "chosen": number == best,
-            }
+            {**where, "settings": _said(settings), "epochs": epochs, "inner_score": score, "chosen": number == best}
             for number, (settings, (epochs, score)) in enumerate(zip(entry.choices, scored, strict=True))
         ]
-        curves += [
-            one.history.assign(seed=key[2], fold=fold, held_out=key[3])
-            for key, (_, one) in done.items()
-            if key[:2] == (fold, best)
-        ]
-        kept[fold] = [pair for key, pair in done.items() if key[:2] == (fold, best)]
-        for key, fit in fits.items():
-            if key[1] == fold:
-                fit.epochs, fit.settings = scored[best][0], entry.choices[best]
+        chosen = {key: pair for key, pair in done.items() if key[:2] == (place, best)}
+        curves += [one.history.assign(seed=key[2], fold=keys[0][1], held_out=key[3]) for key, (_, one) in chosen.items()]
+        kept[place] = list(chosen.values())
+        for key in keys:
+            fits[key].epochs, fits[key].settings = scored[best][0], entry.choices[best]
     return pd.DataFrame(rows), pd.concat(curves), kept
 
 
@@ -360,25 +436,36 @@ def _said(settings: Mapping) -> str:
     return ", ".join(f"{key} {value}" for key, value in settings.items()) or "as built"
 
 
-def inner_fits(fit: Fit, rows: pd.DataFrame, epochs: int) -> dict[str, Fit]:
-    """Inner leave-one-speaker-out: for each training speaker a fit that trains on the others and is measured on that one.
+def own_groups(rows: pd.DataFrame, protocol: str) -> tuple[str, np.ndarray]:
+    """`ser_utils.folds.inner_groups` of training rows, of which those of extra corpora are in none: their group is empty."""
+    extra, groups = is_extra(rows), np.full(len(rows), "", object)
+    boundary, groups[~extra] = inner_groups(rows[~extra], protocol)
+    return boundary, groups.astype(str)
 
-    The test rows of `fit` are not looked at, which the guard checks; only original clips are measured, as in a test.
+
+def inner_fits(fit: Fit, rows: pd.DataFrame, epochs: int, *, protocol: str = "speaker") -> dict[str, Fit]:
+    """Inner folds: for each training speaker a fit that trains on the others and is measured on that one.
+
+    Of many speakers these are groups, and without speakers to hold out, groups of clips: see
+    `ser_utils.folds.inner_groups`. The test rows of `fit` are not looked at, which the guard checks; only original clips are
+    measured, as in a test. Rows of extra corpora train in each.
     """
-    speakers, original = rows.speaker.to_numpy()[fit.train], (rows.variant == ORIGINAL).to_numpy()[fit.train]
+    boundary, groups = own_groups(rows.iloc[fit.train], protocol)
+    original = (rows.variant == ORIGINAL).to_numpy()[fit.train]
     inner = {
         str(name): Fit(
-            train=fit.train[speakers != name],
-            validation=fit.train[(speakers == name) & original],
+            train=fit.train[groups != name],
+            validation=fit.train[(groups == name) & original],
             seed=fit.seed,
             epochs=epochs,
             keep_weights=False,
+            foreign=fit.foreign,
         )
-        for name in np.unique(speakers)
+        for name in np.unique(groups[groups != ""])
     }
     for one in inner.values():
-        check_fit(rows, protocol="speaker", train=one.train, test=fit.test, seen={"selection": one.validation})
-        check_fit(rows, protocol="speaker", train=one.train, test=one.validation)
+        check_fit(rows, protocol=protocol, train=one.train, test=fit.test, seen={"selection": one.validation})
+        check_fit(rows, protocol=boundary, train=one.train, test=one.validation)
     return inner
 
 
@@ -415,7 +502,8 @@ def cross_validation(fitted: Mapping[Key, tuple[Fit, Fitted]]) -> pd.DataFrame:
         }
         for (seed, fold), (_, done) in fitted.items()
     ]
-    return pd.DataFrame(best).rename(columns={"val_loss": "loss", "val_accuracy": "accuracy"})
+    columns = ["seed", "fold", "epochs", "val_loss", "val_accuracy"]
+    return pd.DataFrame(best, columns=columns).rename(columns={"val_loss": "loss", "val_accuracy": "accuracy"})
 
 
 def probabilities(system: System, data: Data, fit: Fit, done: Fitted, x: np.ndarray) -> np.ndarray:
@@ -451,6 +539,6 @@ def final_model(system: System, data: Data, *, epochs: int, settings: Mapping, b
     """
     original = (data.rows.variant == ORIGINAL).to_numpy()
     train = np.arange(len(data.rows)) if get_model(system.model).augmented else np.flatnonzero(original)
-    fit = Fit(train=train, seed=seed, epochs=epochs, settings=settings)
+    fit = Fit(train=train, seed=seed, epochs=epochs, settings=settings, foreign=_foreign(train, is_extra(data.rows)))
     _, done = _fit(system, data, {"all": fit}, batch_size=batch_size, desc="final model")["all"]
     return network_of(system, data, fit, done)

@@ -2,16 +2,20 @@
 
 From the wrong way to the hardest: ``as_published`` (the original study's split, kept to show what it costs), ``clip``,
 ``sentence``, ``speaker`` (the headline: a voice never heard) and ``speaker_sentence`` (neither voice nor words heard). To add
-a protocol, write a function ``(rows, seed, n_folds) -> table`` and enter it in `PROTOCOLS`.
+a protocol, write a function ``(rows, seed, n_folds) -> table`` and enter it in `PROTOCOLS`. Which of them a corpus allows,
+`possible` says; which of those gives the headline, `main_protocol`.
 """
 
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut, train_test_split
+from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut, StratifiedGroupKFold, train_test_split
 
 from ser_utils.augment import ORIGINAL
+from ser_utils.corpora import UNKNOWN
 from ser_utils.errors import StudyError
 
 COLUMNS = ["protocol", "seed", "fold", "role", "file", "variant"]
@@ -26,6 +30,43 @@ SEPARATED = {
     "speaker_sentence": ("file", "speaker", "sentence"),
 }
 """What each protocol declares that training and test do not share."""
+TESTS = {
+    "as_published": "rows at random, augmented copies too: a test row's own clip, in another variant, is usually in training",
+    "clip": "clips never heard; voices and sentences are known",
+    "sentence": "sentences never heard; voices are known",
+    "speaker": "voices never heard",
+    "speaker_sentence": "neither the voice nor the words were in training",
+}
+"""What each protocol tests."""
+MANY, GROUPS, MOST_CELLS = 15, 10, 100
+"""Up to `MANY` speakers (or sentences) are left out one by one; more are dealt into `GROUPS` groups that are. Speaker by
+sentence may be `MOST_CELLS` folds; where they were more, both are dealt into `GROUPS`."""
+INNER_MANY, INNER_GROUPS = 10, 5
+"""The same for the training speakers of the inner folds, in which settings are chosen."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """How results of the main protocol are named, so that no text promises more than was tested."""
+
+    one: str
+    many: str
+    sentence: str
+    """Where a sentence begins with it."""
+    figure: str
+    """Below a bar."""
+
+
+WORDS = {
+    "speaker": Words("a voice never heard", "voices never heard", "In a voice it has never heard", "a voice never heard"),
+    "clip": Words(
+        "a clip never heard, of voices that training may know",
+        "clips never heard, of voices that training may know",
+        "In a clip it has never heard, of a voice that it may know",
+        "a clip never heard",
+    ),
+}
+"""By main protocol, the one that gives the headline: `main_protocol`."""
 
 
 def as_published(rows: pd.DataFrame, seed: int, n_folds: int) -> pd.DataFrame:
@@ -47,22 +88,25 @@ def clip(rows: pd.DataFrame, seed: int, n_folds: int) -> pd.DataFrame:
 
 
 def sentence(rows: pd.DataFrame, seed: int, n_folds: int) -> pd.DataFrame:
-    """Leave one sentence out: the words of a test clip are new to the model, its voice is not."""
-    cut = LeaveOneGroupOut().split(rows, groups=rows.sentence)
+    """Leave one sentence out (of many, a group): the words of a test clip are new to the model, its voice is not."""
+    cut = LeaveOneGroupOut().split(rows, groups=dealt(rows, "sentence"))
     return pd.concat([_grouped(rows, fold, test) for fold, (_, test) in enumerate(cut, 1)])
 
 
 def speaker(rows: pd.DataFrame, seed: int, n_folds: int) -> pd.DataFrame:
-    """Leave one speaker out: each speaker in turn is the test set, heard in no other role."""
-    cut = LeaveOneGroupOut().split(rows, groups=rows.speaker)
+    """Leave one speaker out (of many, a group): each in turn is the test set, heard in no other role."""
+    cut = LeaveOneGroupOut().split(rows, groups=dealt(rows, "speaker"))
     return pd.concat([_grouped(rows, fold, test) for fold, (_, test) in enumerate(cut, 1)])
 
 
 def speaker_sentence(rows: pd.DataFrame, seed: int, n_folds: int) -> pd.DataFrame:
     """Leave out a speaker and a sentence: the test is that speaker's clips of that sentence, all else of either is left out."""
-    made = []
-    for fold, ((voice, words), cell) in enumerate(rows.groupby(["speaker", "sentence"]).indices.items(), 1):
-        near = np.flatnonzero((rows.speaker == voice) | (rows.sentence == words))
+    voices, words = (dealt(rows, name) for name in ("speaker", "sentence"))
+    if len(np.unique(voices)) * len(np.unique(words)) > MOST_CELLS:
+        voices, words = (dealt(rows, name, most=GROUPS) for name in ("speaker", "sentence"))
+    made, cells = [], pd.DataFrame({"voice": voices, "words": words})
+    for fold, ((voice, said), cell) in enumerate(cells.groupby(["voice", "words"]).indices.items(), 1):
+        near = np.flatnonzero((voices == voice) | (words == said))
         made.append(_grouped(rows, fold, cell, left_out=np.setdiff1d(near, cell)))
     return pd.concat(made)
 
@@ -78,6 +122,46 @@ RANDOM = {"as_published", "clip"}
 """Protocols whose folds depend on the seed."""
 ANY_SEED = "any"
 """What the seed column says of folds that are the same for every seed."""
+
+
+def dealt(rows: pd.DataFrame, column: str, *, most: int = MANY, n: int = GROUPS) -> np.ndarray:
+    """The group of each row [shape=(n_rows,)]: its own speaker (or what `column` says) where these are at most `most`.
+
+    More are dealt into `n` groups of about as many rows and the like shares of emotions, always the same; the groups are
+    named ``group 01`` and so on.
+    """
+    names = rows[column].astype(str)
+    if names.nunique() <= most:
+        return names.to_numpy()
+    groups = np.empty(len(rows), object)
+    largest = names.groupby(rows.emotion).nunique().max()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of a class with fewer clips than groups: it is in some of them
+        cut = StratifiedGroupKFold(min(n, largest)) if largest > 1 else GroupKFold(min(n, names.nunique()))
+        for number, (_, index) in enumerate(cut.split(rows, rows.emotion, names), 1):
+            groups[index] = f"group {number:02d}"
+    return groups
+
+
+def inner_groups(rows: pd.DataFrame, protocol: str) -> tuple[str, np.ndarray]:
+    """How the rows of a training side are cut into inner folds, each group held out in turn.
+
+    By speakers, where the protocol separates speakers and there are two or more of them in training, else by clips.
+
+    Returns
+    -------
+    inner : str
+        The protocol, ``speaker`` or ``clip``, whose boundary holds between the groups.
+    groups : np.ndarray [shape=(n_rows,), dtype=str]
+    """
+    if "speaker" in SEPARATED[protocol] and rows.speaker.nunique() > 1:
+        return "speaker", dealt(rows, "speaker", most=INNER_MANY, n=INNER_GROUPS).astype(str)
+    return "clip", dealt(rows, "file", most=1, n=INNER_GROUPS).astype(str)
+
+
+def held_out(rows: pd.DataFrame, protocol: str) -> str:
+    """What the inner folds of a protocol hold out, for captions: "training speakers" or "training clips"."""
+    return "training speakers" if protocol == "speaker" and rows.speaker.nunique() > 2 else "training clips"
 
 
 def _grouped(rows: pd.DataFrame, fold: int, test: np.ndarray, left_out: np.ndarray | None = None) -> pd.DataFrame:
@@ -136,43 +220,113 @@ def make_folds(rows: pd.DataFrame, *, protocol: str, seeds: list[int], n_folds: 
         PROTOCOLS[protocol](rows, seed, n_folds).assign(protocol=protocol, seed=name)
         for seed, name in zip(seeds, names, strict=False)
     ]
+    for table in made:
+        for fold, roles in of_fold(table, rows):
+            if rows.emotion.iloc[roles["train"]].nunique() < 2:
+                raise StudyError(f"Fold {fold} of {protocol!r} trains on fewer than two emotions: add recordings.")
     return pd.concat(made)[COLUMNS].reset_index(drop=True)
 
 
 def check_rows(rows: pd.DataFrame, *, protocol: str, n_folds: int) -> None:
     """Raise `StudyError` with what to do, where the rows cannot be split by the protocol."""
     clips = rows[rows.variant == ORIGINAL]
-    for group in ("speaker", "sentence"):
-        if group in SEPARATED[protocol]:
-            _check_groups(clips, group, protocol)
     counts = clips.emotion.value_counts()
     if counts.min() < 2:
         _too_few(counts.idxmin(), "has 1 clip; to train and to test takes two or more")
+    if said := _why_not(clips, protocol):
+        raise StudyError(f"The protocol {protocol!r} is not possible: {said}")
+    found = clips.groupby("emotion").speaker.nunique()
+    if "speaker" in SEPARATED[protocol] and found.min() < 2:
+        _too_few(found.idxmin(), "is spoken by 1 of the speakers; leaving one out needs two or more")
     if protocol in RANDOM and not 2 <= n_folds <= len(clips) // 2:
         raise StudyError(f"N_FOLDS is {n_folds}: expected between 2 and half the number of clips ({len(clips) // 2}).")
-
-
-def _check_groups(clips: pd.DataFrame, group: str, protocol: str) -> None:
-    """Leaving one out takes three: one to test, two to choose the settings by."""
-    needed = 3 if group == "speaker" else 2
-    names = sorted(clips[group].unique())
-    if len(names) < needed:
-        raise StudyError(
-            f"The protocol {protocol!r} leaves one {group} out and needs {_WORDS[needed]} or more {group}s; found {len(names)} "
-            f"({', '.join(map(str, names))})."
-        )
-    found = clips.groupby("emotion")[group].nunique()
-    if group == "speaker" and found.min() < needed:
-        _too_few(found.idxmin(), f"is spoken by {found.min()} of the speakers; leaving one out needs {_WORDS[needed]} or more")
-
-
-_WORDS = {2: "two", 3: "three"}
 
 
 def _too_few(emotion: str, found: str) -> None:
     raise StudyError(
         f"The emotion {emotion!r} {found}: add recordings, or leave it out with --set DROP_EMOTIONS='[\"{emotion}\"]'."
     )
+
+
+def check_protocols(names: list[str]) -> None:
+    """Raise `StudyError` where a name is not among the protocols, or there is none."""
+    unknown = [name for name in names if name not in PROTOCOLS]
+    if unknown or not names:
+        found = f"Unknown {unknown[0]!r} in PROTOCOLS" if unknown else "PROTOCOLS is empty"
+        raise StudyError(f"{found}: expected some of {', '.join(PROTOCOLS)}.")
+
+
+def possible(rows: pd.DataFrame) -> dict[str, str]:
+    """For each protocol, nothing where the corpus allows it, else one sentence why not.
+
+    Parameters
+    ----------
+    rows : pd.DataFrame [columns=file, variant, speaker, sentence, emotion, ...]
+        A speaker or a sentence that nobody knows is `ser_utils.corpora.UNKNOWN`.
+    """
+    clips = rows[rows.variant == ORIGINAL]
+    return {name: _why_not(clips, name) for name in PROTOCOLS}
+
+
+def _why_not(clips: pd.DataFrame, protocol: str) -> str:
+    """Why the clips cannot be split by a protocol; nothing where they can."""
+    for group in ("speaker", "sentence"):
+        if group in SEPARATED[protocol]:
+            unknown, names = int((clips[group] == UNKNOWN).sum()), clips[group].unique()
+            if unknown:
+                whose = "any clip" if unknown == len(clips) else f"{unknown} of the {len(clips)} clips"
+                return f"nothing tells the {group} of {whose}."
+            if len(names) < 2:
+                return f"it needs two or more {group}s; found 1 ({names[0]})."
+    if "sentence" in SEPARATED[protocol]:
+        for fold, roles in of_fold(PROTOCOLS[protocol](clips, 0, 0), clips):
+            emotion = clips.emotion.to_numpy()
+            if new := sorted(set(emotion[roles[TEST]]) - set(emotion[roles["train"]])):
+                return f"without what fold {fold} tests, no clip of {new[0]!r} is left to train on."
+    return ""
+
+
+def main_protocol(protocols: Iterable[str]) -> str:
+    """The protocol of the headline, where settings are chosen too: ``speaker`` where it is there, else ``clip``.
+
+    Raises
+    ------
+    StudyError
+        Neither is there.
+    """
+    there = set(protocols)
+    for name in WORDS:
+        if name in there:
+            return name
+    raise StudyError(
+        f"The folds are of {', '.join(sorted(there)) or 'no protocol'}: expected 'speaker' or 'clip' among them, which give "
+        "the main result; add 'clip' to PROTOCOLS, which every corpus allows."
+    )
+
+
+def plan(rows: pd.DataFrame, protocols: list[str]) -> pd.DataFrame:
+    """What becomes of each protocol: what it tests, whether its folds are made, and if not, why.
+
+    Returns
+    -------
+    pd.DataFrame [index=protocol, columns=tests, made]
+    """
+    check_protocols(protocols)
+    said = {name: why and f"no: {why}" or "yes" for name, why in possible(rows).items()}
+    said |= {name: "no: PROTOCOLS does not name it." for name in PROTOCOLS if name not in protocols}
+    main = main_protocol(name for name, made in said.items() if made == "yes")
+    said[main] = "yes: the main one, of the headline"
+    return pd.DataFrame({"tests": TESTS, "made": said}).rename_axis("protocol")
+
+
+def how_left_out(rows: pd.DataFrame) -> str:
+    """In sentences, how many speakers and sentences there are and how they are left out."""
+    said = []
+    for name in ("speaker", "sentence"):
+        known = rows[name][rows[name] != UNKNOWN].nunique()
+        how = "each is left out in turn" if known <= MANY else f"dealt into {GROUPS} groups, each of which is left out in turn"
+        said.append(f"{known} {name}s: {how}." if known > 1 else f"{known or 'No'} known {name}: none can be left out.")
+    return " ".join(said)
 
 
 def of_seeds(folds: pd.DataFrame, protocol: str, seeds: list[int]) -> dict[int, pd.DataFrame]:
@@ -200,7 +354,8 @@ def siblings(folds: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pd.DataFrame [columns=protocol, test_rows, clip, speaker, sentence]
-        `test_rows` counts a row once a fold it is tested in; the others are shares of them, from 0 to 1.
+        `test_rows` counts a row once a fold it is tested in; the others are shares of them, from 0 to 1, and NaN where
+        nothing tells the speaker or the sentence of some.
     """
     found = []
     for protocol, table in folds.groupby("protocol", sort=False):
@@ -225,4 +380,5 @@ def siblings(folds: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
                 "sentence": total["sentence"] / total["rows"],
             }
         )
-    return pd.DataFrame(found)
+    unknown = [name for name in ("speaker", "sentence") if (rows[name] == UNKNOWN).any()]
+    return pd.DataFrame(found).assign(**dict.fromkeys(unknown, np.nan))

@@ -10,6 +10,8 @@ from ser_utils.augment import ORIGINAL
 from ser_utils.errors import StudyError
 from ser_utils.folds import SEPARATED
 
+EXTRA = "extra_corpus"
+"""Column of rows: the extra corpus that a row comes from (`ser_utils.more_speech`), nothing for rows of the corpus itself."""
 TWICE = ": the same recording is there twice, take one of the files out of the folder"
 
 
@@ -39,8 +41,12 @@ def check_fit(
     ------
     LeakError
         A clip, its audio content, a speaker or a sentence is on both sides; a part has seen the test side; an
-        augmented row is scored, or nothing is.
+        augmented row is scored, or nothing is; a row of an extra corpus does anything but train.
     """
+    for name, part in {"test": test, **(seen or {})}.items():
+        if n := np.count_nonzero(is_extra(rows)[part]):
+            what = "row of another corpus is" if n == 1 else "rows of other corpora are"
+            raise LeakError(f"{protocol}: {n} {what} in {name}; extra corpora may train and nothing else.")
     if protocol == "as_published":
         return
     if protocol not in SEPARATED:
@@ -61,14 +67,19 @@ def check_fit(
                 )
 
 
+def is_extra(rows: pd.DataFrame) -> np.ndarray:
+    """Whether each row is of an extra corpus, which trains and does nothing else [shape=(n_rows,), dtype=bool]."""
+    return (rows[EXTRA] != "").to_numpy() if EXTRA in rows else np.zeros(len(rows), bool)
+
+
 def check_scaler(scaler: StandardScaler, train: np.ndarray) -> None:
     """Raise `LeakError` where a fitted scaler has seen other rows than those of training [shape=(n_rows, n_features)]."""
     if scaler.n_samples_seen_ != len(train) or not np.allclose(scaler.mean_, np.mean(train, axis=0, dtype=float)):
         raise LeakError(f"The scaler has seen other rows than the {len(train)} of training: fit it on those alone.")
 
 
-def planted(rows: pd.DataFrame, *, train: np.ndarray, test: np.ndarray) -> dict[str, str]:
-    """Plant leaks of each kind in a sound fold of ``speaker_sentence``, and tell what the guard says of them.
+def planted(rows: pd.DataFrame, *, train: np.ndarray, test: np.ndarray, protocol: str = "speaker_sentence") -> dict[str, str]:
+    """Plant leaks of each kind that a protocol forbids in a sound fold of it, and tell what the guard says of them.
 
     Raises
     ------
@@ -80,8 +91,9 @@ def planted(rows: pd.DataFrame, *, train: np.ndarray, test: np.ndarray) -> dict[
         np.arange(len(rows)),
         {name: (rows[name] == first[name]).to_numpy() for name in ("file", "speaker", "sentence")},
     )
-    voice = number[same["speaker"] & ~same["sentence"]][:1]
-    words = number[same["sentence"] & ~same["speaker"]][:1]
+    apart = {name: name if name in SEPARATED[protocol] else "file" for name in ("speaker", "sentence")}
+    voice = number[same["speaker"] & ~same[apart["sentence"]]][:1]
+    words = number[same["sentence"] & ~same[apart["speaker"]]][:1]
     copy = number[same["file"] & (rows.variant != ORIGINAL).to_numpy()][:1]
     plants = {
         "the test clip itself": {"train": [*train, test[0]]},
@@ -89,20 +101,32 @@ def planted(rows: pd.DataFrame, *, train: np.ndarray, test: np.ndarray) -> dict[
             "rows": rows.assign(audio_sha256=rows.audio_sha256.where(number != train[0], first.audio_sha256))
         },
     }
-    if len(voice):
+    if "speaker" not in SEPARATED[protocol]:
+        plants |= {
+            f"the test clip in {part}": {"seen": {part: test[:1]}} for part in ("early stopping", "selection", "calibration")
+        }
+    elif len(voice):
         plants["the test voice with other words"] = {"train": [*train, *voice]}
         plants |= {
             f"the test voice in {part}": {"seen": {part: voice}} for part in ("early stopping", "selection", "calibration")
         }
-    if len(words):
+    if "sentence" in SEPARATED[protocol] and len(words):
         plants["the test sentence in another voice"] = {"train": [*train, *words]}
     if len(copy):
         plants["an augmented copy, scored"] = {"test": [*test, *copy]}
+    extra = number[is_extra(rows)][:1]
+    if len(extra):
+        plants["a clip of an extra corpus, scored"] = {"test": [*test, *extra]}
+        plants["settings chosen on an extra corpus"] = {"seen": {"selection": extra}}
+        plants["the test recording in an extra corpus"] = {
+            "rows": rows.assign(audio_sha256=rows.audio_sha256.where(number != extra[0], first.audio_sha256)),
+            "train": [*train, *extra],
+        }
     caught = {}
     for name, plant in plants.items():
         case = {"train": train, "test": test, "seen": None, **plant}
         try:
-            check_fit(case.pop("rows", rows), protocol="speaker_sentence", **case)
+            check_fit(case.pop("rows", rows), protocol=protocol, **case)
         except LeakError as leak:
             caught[name] = str(leak)
     try:

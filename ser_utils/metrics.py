@@ -10,7 +10,8 @@ import pandas as pd
 from scipy.stats import norm, t
 from sklearn.metrics import classification_report, confusion_matrix
 
-from ser_utils.folds import SEPARATED
+from ser_utils.corpora import UNKNOWN
+from ser_utils.folds import SEPARATED, WORDS, main_protocol
 from ser_utils.parallel import each
 
 SETUP = ["protocol", "model", "features", "speaker_norm"]
@@ -36,13 +37,25 @@ def uar(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     return np.mean([(predicted[..., truth == number] == number).mean(axis=-1) for number in np.unique(truth)], axis=0)
 
 
+UNITS = {"speakers": "speaker", "clips": "file"}
+"""What an interval may resample, and the column that names it."""
+
+
+def unit(speakers: pd.Series) -> str:
+    """What intervals resample: ``speakers`` where two or more are known and none is unknown, else ``clips``.
+
+    Clips of one speaker are alike: an interval over clips says nothing of other voices.
+    """
+    return "speakers" if speakers.nunique() > 1 and not (speakers == UNKNOWN).any() else "clips"
+
+
 def by_speaker(predictions: pd.DataFrame) -> pd.DataFrame:
     """The metrics of each speaker, mean over seeds: the columns of `SETUP`, then speaker, metric, value, n_clips."""
     rows = []
     for keys, table in predictions.groupby(SETUP, sort=False):
         matrices, speakers = _matrices(table)
         heard = matrices.sum(axis=(2, 3))
-        found = np.nanmean(np.where(heard[..., None] > 0, _from_matrix(matrices), np.nan), axis=1)
+        found = np.nanmean(_from_matrix(matrices), axis=1)
         for speaker, values, clips in zip(speakers, found, heard, strict=True):
             where = {**dict(zip(SETUP, keys, strict=True)), "speaker": speaker}
             n = clips.sum() // np.count_nonzero(clips)
@@ -56,7 +69,8 @@ def summary(predictions: pd.DataFrame, *, n_resamples: int = 2000, seed: int = 0
     """``metrics.csv``: each system's metrics, mean over seeds, with 95 % intervals.
 
     The interval is the expanded percentile bootstrap (see `tail`) over speakers, and over seeds within: clips of one
-    speaker are alike, so resampling clips would promise a precision that six speakers cannot give.
+    speaker are alike, so resampling clips would promise a precision that six speakers cannot give. Where there are no two
+    known speakers, clips are resampled all the same (see `unit`): say so wherever such an interval is shown.
 
     Parameters
     ----------
@@ -75,27 +89,45 @@ def summary(predictions: pd.DataFrame, *, n_resamples: int = 2000, seed: int = 0
         `value`, `ci_low` and `ci_high` are from 0 to 1; `n_clips` counts test rows of one seed.
     """
     systems = list(predictions.groupby(SETUP, sort=False))
-    done = each(_summary_of, ((table, n_resamples, seed) for _, table in systems), n_jobs=n_jobs, threads=True)
+    over = UNITS[unit(predictions.speaker)]
+    done = each(_summary_of, ((table, over, n_resamples, seed) for _, table in systems), n_jobs=n_jobs, threads=True)
     rows = [
         {**dict(zip(SETUP, keys, strict=True)), **row} for (keys, _), part in zip(systems, done, strict=True) for row in part
     ]
     return pd.DataFrame(rows)
 
 
-def _summary_of(table: pd.DataFrame, n_resamples: int, seed: int) -> list[dict]:
+def _summary_of(table: pd.DataFrame, over: str, n_resamples: int, seed: int) -> list[dict]:
     """The rows of one system in `summary`, without its name."""
-    matrices, speakers = _matrices(table)
-    n_speakers, n_seeds = matrices.shape[:2]
+    matrices, _ = _matrices(table, over)
+    n_units, n_seeds = matrices.shape[:2]
     value = _from_matrix(matrices.sum(axis=0)).mean(axis=0)
     rng = np.random.default_rng(seed)
-    chosen = rng.integers(n_speakers, size=(n_resamples, n_speakers))
-    seeds = [rng.integers(n_seeds, size=chosen.shape) for _ in range(n_seeds)]
-    drawn = np.mean([_from_matrix(matrices[chosen, one].sum(axis=1)) for one in seeds], axis=0)
-    low, high = np.quantile(drawn, [tail(n_speakers), 1 - tail(n_speakers)], axis=0)
+    chosen = rng.integers(n_units, size=(n_resamples, n_units))
+    drawn = [_from_matrix(_sums(matrices, chosen, rng.integers(n_seeds, size=chosen.shape))) for _ in range(n_seeds)]
+    drawn = np.mean(drawn, axis=0)
+    drawn = drawn[~np.isnan(drawn).any(axis=1)]  # units that a random split does not test may be all that is drawn
+    low, high = np.quantile(drawn, [tail(n_units), 1 - tail(n_units)], axis=0) if len(drawn) else np.full((2, 3), np.nan)
     counts = {"n_clips": len(table) // n_seeds, "n_seeds": n_seeds}
     return [
         {"metric": name, "value": value[i], "ci_low": low[i], "ci_high": high[i], **counts} for i, name in enumerate(METRICS)
     ]
+
+
+def _sums(matrices: np.ndarray, units: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """Sums of the matrices [shape=(n_units, n_seeds, n, n)] drawn in each resample [shape=(n_resamples, n_units)].
+
+    By how often each is drawn, some resamples at a time: thousands of clips would else fill the memory.
+    """
+    flat = matrices.reshape(-1, matrices[0, 0].size).astype(float)
+    drawn, sums = units * matrices.shape[1] + seeds, np.empty((len(units), flat.shape[1]))
+    at_once = max(1, 5_000_000 // len(flat))
+    for start in range(0, len(drawn), at_once):
+        part = drawn[start : start + at_once]
+        places = part + len(flat) * np.arange(len(part))[:, None]
+        counts = np.bincount(places.ravel(), minlength=len(part) * len(flat)).reshape(len(part), len(flat))
+        sums[start : start + at_once] = counts @ flat
+    return sums.reshape(-1, *matrices.shape[2:])
 
 
 def tail(n_speakers: int) -> float:
@@ -109,28 +141,30 @@ def tail(n_speakers: int) -> float:
     return float(norm.cdf(-t.ppf(0.975, n_speakers - 1) * np.sqrt(n_speakers / (n_speakers - 1))))
 
 
-def _matrices(table: pd.DataFrame) -> tuple[np.ndarray, list]:
-    """Confusion matrices [shape=(n_speakers, n_seeds, n_classes, n_classes)], truth in rows, of one system; and the speakers.
+def _matrices(table: pd.DataFrame, over: str = "speaker") -> tuple[np.ndarray, list]:
+    """Confusion matrices [shape=(n_speakers, n_seeds, n_classes, n_classes)], truth in rows, of one system; and the speakers
+    (or what else the column `over` names).
 
     Every metric comes from a confusion matrix, and matrices of speakers add up: one per speaker and seed is enough.
     """
     classes = sorted(set(table.emotion) | set(table.predicted))
     truth, predicted = (pd.Categorical(table[name], classes).codes for name in ("emotion", "predicted"))
-    (speaker, speakers), (seed, seeds) = (pd.factorize(table[name], sort=True) for name in ("speaker", "seed"))
+    (speaker, speakers), (seed, seeds) = (pd.factorize(table[name], sort=True) for name in (over, "seed"))
     matrices = np.zeros((len(speakers), len(seeds), len(classes), len(classes)), int)
     np.add.at(matrices, (speaker, seed, truth, predicted), 1)
     return matrices, list(speakers)
 
 
 def _from_matrix(matrix: np.ndarray) -> np.ndarray:
-    """UAR, accuracy and macro F1 [shape=(..., 3)] from confusion matrices [shape=(..., n, n)], truth in rows."""
+    """UAR, accuracy and macro F1 [shape=(..., 3)] from confusion matrices [shape=(..., n, n)], truth in rows; NaN for none."""
     right = np.diagonal(matrix, axis1=-2, axis2=-1)
     truth, predicted = matrix.sum(axis=-1), matrix.sum(axis=-2)
     there = truth > 0
     n_classes = there.sum(axis=-1)
     recall = np.divide(right, truth, out=np.zeros(right.shape), where=there)
     f1 = np.divide(2 * right, truth + predicted, out=np.zeros(right.shape), where=there)
-    return np.stack([recall.sum(-1) / n_classes, right.sum(-1) / truth.sum(-1), f1.sum(-1) / n_classes], axis=-1)
+    with np.errstate(invalid="ignore"):
+        return np.stack([recall.sum(-1) / n_classes, right.sum(-1) / truth.sum(-1), f1.sum(-1) / n_classes], axis=-1)
 
 
 def chance(predictions: pd.DataFrame) -> float:
@@ -182,34 +216,45 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
-def headline(metrics: pd.DataFrame) -> str:
+def headline(metrics: pd.DataFrame, over: str = "speakers") -> str:
     """The study's result in two or three sentences, rendered from ``metrics.csv``.
 
-    The study's network is what comes first there beside the original one.
+    The study's network is what comes first there beside the original one. The result is that of the main protocol
+    (`ser_utils.folds.main_protocol`), and the words are its own: only ``speaker`` is of voices never heard.
+
+    Parameters
+    ----------
+    metrics : pd.DataFrame
+    over : str
+        What the intervals resample, from `unit`.
     """
+    main = main_protocol(metrics.protocol)
+    words = WORDS[main]
     original = (metrics.model == "original_mlp") & (metrics.features == "original38")
     model, features = ([*metrics[~original][["model", "features"]].itertuples(index=False)] or [("", "")])[0]
     uar = metrics[metrics.metric == "uar"].set_index(SETUP)
     said = []
-    if ("speaker", model, features, "none") in uar.index:
-        row = uar.loc[("speaker", model, features, "none")]
+    if (main, model, features, "none") in uar.index:
+        row = uar.loc[(main, model, features, "none")]
         said.append(
-            f"In a voice it has never heard, the study's network finds the right emotion in {percent(row.value)} (unweighted "
-            f"average recall; 95 % interval over speakers {percent(row.ci_low)} to {percent(row.ci_high)}; "
+            f"{words.sentence}, the study's network finds the right emotion in {percent(row.value)} (unweighted "
+            f"average recall; 95 % interval over {over} {percent(row.ci_low)} to {percent(row.ci_high)}; "
             f"{int(row.n_seeds)} seeds)."
         )
-    if ("speaker", model, features, "speaker") in uar.index:
-        row = uar.loc[("speaker", model, features, "speaker")]
+    if (main, model, features, "speaker") in uar.index:
+        row = uar.loc[(main, model, features, "speaker")]
         said.append(
             f"Where its features may be normalised by that voice's own unlabelled clips, it is {percent(row.value)} "
             f"({percent(row.ci_low)} to {percent(row.ci_high)})."
         )
-    original = [uar.value.get((name, "original_mlp", "original38", "none")) for name in ("as_published", "speaker")]
+    original = [uar.value.get((name, "original_mlp", "original38", "none")) for name in ("as_published", main)]
     if None not in original:
         said.append(
             f"The original network seems to reach {percent(original[0])} when tested as published, and gets "
-            f"{percent(original[1])} for a voice it has never heard."
+            f"{percent(original[1])} {words.sentence.replace('In ', 'for ', 1)}."
         )
+    if main != "speaker":
+        said.append("No speaker was left out, so that nothing here says how well it does in a voice it does not know.")
     return " ".join(said)
 
 
@@ -229,11 +274,13 @@ def ladder(metrics: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pd.DataFrame [columns=model, features, speaker_norm, one per protocol, cost_of_the_leak]
-        `cost_of_the_leak` is what ``as_published`` adds to ``speaker``, in points of UAR, each trained by its own rule.
+        `cost_of_the_leak` is what ``as_published`` adds to the main protocol, in points of UAR, each trained by its own
+        rule; it is NaN without ``as_published``. Protocols that were not possible have no column.
     """
     uar = metrics[metrics.metric == "uar"]
     table = uar.pivot_table(index=SETUP[1:], columns="protocol", values="value", sort=False)
     table = table[[name for name in SEPARATED if name in table]]
     table = table[table.notna().all(axis=1)].copy()
-    table["cost_of_the_leak"] = 100 * (table.as_published - table.speaker)
+    published = table.get("as_published", np.nan)
+    table["cost_of_the_leak"] = 100 * (published - table[main_protocol(table.columns)])
     return table.reset_index().rename_axis(columns=None)

@@ -7,7 +7,7 @@ from statistics import median
 
 import pandas as pd
 
-from ser_utils import stats
+from ser_utils import more_speech, stats
 from ser_utils.errors import StudyError
 from ser_utils.experiment import Data, Result, System, load, prediction_table, run, systems
 from ser_utils.features import get_feature_set

@@ -29,6 +29,12 @@ COLOURS = {
 """One fixed colour per emotion, told apart also by colour-blind eyes and by lightness in print."""
 
 
+MOST_SHOWN = 24
+"""Of more speakers (or sentences) than these a figure shows a part, and says so; the tables hold all."""
+MOST_LINES = 12
+"""The same where each needs a line or a row of boxes of its own."""
+
+
 def colour_of(emotion: str) -> str:
     """The emotion's colour; grey for a name that has none of its own."""
     return COLOURS.get(emotion, "#4d4d4d")
@@ -47,11 +53,13 @@ def show(fig: Figure, path: Path, *, caption: str, alt: str) -> None:
 
 
 def counts(utterances: pd.DataFrame, classes: list[str]) -> Figure:
-    """Clips per speaker and emotion, as a table of coloured cells."""
+    """Clips per speaker and emotion, as a table of coloured cells; of many speakers the first `MOST_SHOWN`."""
     table = pd.crosstab(utterances.speaker, utterances.emotion).reindex(columns=classes, fill_value=0)
+    told = part_shown(len(table), MOST_SHOWN)
+    table = table.head(MOST_SHOWN)
     fig, ax = plt.subplots(figsize=(7.5, 0.45 * len(table) + 1.2))
     sns.heatmap(table, annot=True, fmt="d", cmap="Blues", vmin=0, cbar=False, ax=ax, linewidths=1)
-    ax.set(xlabel="", ylabel="speaker", title="Clips by speaker and emotion")
+    ax.set(xlabel="", ylabel="speaker", title=f"Clips by speaker and emotion{told}")
     ax.tick_params(axis="y", rotation=0)
     return fig
 
@@ -82,10 +90,14 @@ def durations_and_levels(utterances: pd.DataFrame, classes: list[str]) -> Figure
 
 
 def levels_by_speaker(utterances: pd.DataFrame, classes: list[str]) -> Figure:
-    """Mean level in dBFS of each emotion, one line a speaker."""
+    """Mean level in dBFS of each emotion, one line a speaker; many speakers are thin lines about their mean."""
     table = utterances.pivot_table(index="emotion", columns="speaker", values="level_dbfs").reindex(classes)
     fig, ax = plt.subplots(figsize=(7.5, 3.6))
-    table.plot(ax=ax, marker="o", markersize=4)
+    if few := table.shape[1] <= MOST_LINES:
+        table.plot(ax=ax, marker="o", markersize=4)
+    else:
+        ax.plot(table.to_numpy(), color="#999999", linewidth=0.5, alpha=0.5)
+        ax.plot(table.mean(axis=1).to_numpy(), color="#0072b2", marker="o", label=f"mean of {table.shape[1]} speakers")
     ax.set(
         xlabel="",
         ylabel="mean level (dBFS)",
@@ -93,8 +105,13 @@ def levels_by_speaker(utterances: pd.DataFrame, classes: list[str]) -> Figure:
         xticks=range(len(classes)),
         xticklabels=classes,
     )
-    ax.legend(title="speaker", bbox_to_anchor=(1, 1), loc="upper left")
+    ax.legend(title="speaker" if few else "", bbox_to_anchor=(1, 1), loc="upper left")
     return fig
+
+
+def part_shown(n: int, most: int, which: str = "the first") -> str:
+    """What a title says where only a part of `n` is shown: ", the first 24 of 91"; nothing where all are."""
+    return f", {which} {most} of {n}" if n > most else ""
 
 
 def one_sentence(clips: Mapping[str, tuple[np.ndarray, int]], title: str) -> Figure:
@@ -149,18 +166,20 @@ def variants(clips: Mapping[str, tuple[np.ndarray, int]], title: str) -> Figure:
 
 
 def variance_shares(shares: pd.DataFrame) -> Figure:
-    """Eta squared of each feature by emotion and by speaker: columns emotion and speaker, features in the index."""
+    """Eta squared of each feature by emotion and, where there is that column, by speaker; features in the index."""
     fig, ax = plt.subplots(figsize=(10, 4))
     shares.plot.bar(ax=ax, width=0.8, color=["#0072b2", "#d55e00"])
-    ax.set(ylabel="share of variance", title="How much of each feature tells the emotion, and how much the speaker")
+    more = ", and how much the speaker" if "speaker" in shares else ""
+    ax.set(ylabel="share of variance", title=f"How much of each feature tells the emotion{more}")
     ax.tick_params(axis="x", rotation=90, labelsize=8)
-    ax.legend(["between emotions", "between speakers"])
+    ax.legend([f"between {name}s" for name in shares])
     ax.grid(False, axis="x")
     return fig
 
 
 def feature_spread(table: pd.DataFrame, name: str, classes: list[str]) -> Figure:
-    """One feature by emotion within each speaker; `table` has speaker, emotion and the feature."""
+    """One feature by emotion within each speaker (of many the first `MOST_LINES`); `table` has speaker, emotion, feature."""
+    speakers = sorted(table.speaker.unique())
     fig, ax = plt.subplots(figsize=(10, 3.8))
     sns.boxplot(
         table,
@@ -168,14 +187,14 @@ def feature_spread(table: pd.DataFrame, name: str, classes: list[str]) -> Figure
         y=name,
         hue="emotion",
         hue_order=classes,
-        order=sorted(table.speaker.unique()),
+        order=speakers[:MOST_LINES],
         palette=[colour_of(emotion) for emotion in classes],
         fliersize=1,
         linewidth=0.7,
         ax=ax,
         saturation=0.7,
     )
-    ax.set(title=f"{name} by speaker and emotion")
+    ax.set(title=f"{name} by speaker and emotion{part_shown(len(speakers), MOST_LINES)}")
     ax.legend(title="", bbox_to_anchor=(1, 1), loc="upper left")
     return fig
 
@@ -243,7 +262,7 @@ def confusion(table: pd.DataFrame) -> Figure:
     return fig
 
 
-def headline(bars: pd.DataFrame, chance: float, notice: str) -> Figure:
+def headline(bars: pd.DataFrame, chance: float, notice: str, over: str = "speakers") -> Figure:
     """The key figure: UAR of a few systems with its interval, and chance.
 
     Parameters
@@ -253,6 +272,8 @@ def headline(bars: pd.DataFrame, chance: float, notice: str) -> Figure:
     chance : float
     notice : str
         Said in the title, such as that the voices are synthetic.
+    over : str
+        What the intervals resample.
     """
     fig, ax = plt.subplots(figsize=(9, 1.2 + 0.75 * len(bars)))
     whiskers = 100 * np.clip([bars.value - bars.ci_low, bars.ci_high - bars.value], 0, None)
@@ -261,7 +282,7 @@ def headline(bars: pd.DataFrame, chance: float, notice: str) -> Figure:
         ax.text(100 * high + 1.5, i, f"{100 * value:.1f} %", va="center", fontweight="bold")
     ax.axvline(100 * chance, color="black", linestyle=":", linewidth=1)
     ax.text(100 * chance + 0.7, 0.5, f"chance {100 * chance:.1f} %", va="center", fontsize=9)
-    ax.set(xlim=(0, 104), xlabel="unweighted average recall (%), 95 % interval over speakers")
+    ax.set(xlim=(0, 104), xlabel=f"unweighted average recall (%), 95 % interval over {over}")
     ax.set_title("How well is emotion heard?" + (f" ({notice})" if notice else ""))
     ax.invert_yaxis()
     ax.grid(False, axis="y")

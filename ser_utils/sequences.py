@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from unittest import mock
 
 import numpy as np
-from sklearn.preprocessing import StandardScaler
 
 from ser_utils.backend import keras, tf
 from ser_utils.models import Model
@@ -97,11 +96,6 @@ def batches(rows: np.ndarray, lengths: np.ndarray, *, size: int, rng: np.random.
         near = order[start : start + 4 * size]
         near = near[np.argsort(lengths[near], kind="stable")]
         yield from (near[i : i + size] for i in range(0, len(near), size))
-
-
-def scaler_of(clips: list[np.ndarray]) -> StandardScaler:
-    """Mean and spread of each band over all frames of the clips [shape=(n_frames, n_bands)]."""
-    return StandardScaler().fit(np.concatenate(clips))
 
 
 class Learner:

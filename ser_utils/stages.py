@@ -18,6 +18,8 @@ from ser_utils.paths import file_hash
 
 EXECUTION = ("N_JOBS", "SCHEDULER")
 """Parameters that say how to compute and change no result."""
+OF_EXTRA = ("utterances.csv", "folds.csv", "features_*")
+"""Files in the run of an extra corpus that may change a result."""
 
 
 @dataclass
@@ -76,6 +78,10 @@ class Stage:
             "templates": _hash_all(path for path in Path(__file__).parent.rglob("*") if path.suffix not in (".py", ".pyc")),
             "reads": {path.name: file_hash(path) for path in reads},
         }
+        if extra := self.parameters.get("EXTRA_CORPORA"):
+            runs = {name: paths.OUT / corpora.get_corpus(name).name for name in extra}
+            files = {name: sorted(path for pattern in OF_EXTRA for path in run.glob(pattern)) for name, run in runs.items()}
+            found["extra"] = {name: {path.name: file_hash(path) for path in there} for name, there in files.items()}
         if about.get("audio"):
             corpus = corpora.get_corpus(self.corpus)
             files = corpora.inputs(corpus)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ser_utils.corpora import class_order
 from ser_utils.errors import StudyError
-from ser_utils.metrics import SETUP, tail
+from ser_utils.metrics import SETUP, tail, unit
 from ser_utils.parallel import each
 
 CLIP = ["file", "variant"]
@@ -21,6 +21,8 @@ CLIP = ["file", "variant"]
 ALL_FLIPS = 16
 """Up to so many speakers, every flip of signs is tried (65 536); beyond, `RANDOM_FLIPS` are drawn."""
 RANDOM_FLIPS = 20_000
+AT_ONCE = 5_000_000
+"""Numbers drawn at once: with thousands of units, all resamples together would fill the memory."""
 
 
 def select(predictions: pd.DataFrame, **where: str) -> pd.DataFrame:
@@ -145,6 +147,8 @@ def compare(predictions_a: pd.DataFrame, predictions_b: pd.DataFrame) -> dict:
         ``speakers``, a table (speaker, uar_a, uar_b, difference = A - B; each UAR the mean over the system's seeds);
         ``uar_a``, ``uar_b`` and ``difference``, their means over speakers; ``ci_low``, ``ci_high`` of the mean difference
         (`interval`); ``n_better``, the speakers for whom A is better; ``n_speakers``; ``p`` and ``smallest_p`` (`sign_flip`).
+        Without two known speakers (`ser_utils.metrics.unit`) the clips are compared, each by its part in the UAR, and
+        counted: ``n_clips`` stands for ``n_speakers``.
 
     Raises
     ------
@@ -157,18 +161,37 @@ def compare(predictions_a: pd.DataFrame, predictions_b: pd.DataFrame) -> dict:
         raise StudyError(f"The two systems were not tested on the same speakers: only one has {', '.join(map(str, odd))}.")
     speakers = pd.DataFrame({"uar_a": a, "uar_b": b}).sort_index().rename_axis("speaker").reset_index()
     speakers["difference"] = speakers.uar_a - speakers.uar_b
-    low, high = interval(speakers.difference.to_numpy())
-    p, smallest_p = sign_flip(speakers.difference.to_numpy())
+    over = unit(predictions_a.speaker)
+    units = speakers if over == "speakers" else _by_clip(predictions_a, predictions_b)
+    low, high = interval(units.difference.to_numpy())
+    p, smallest_p = sign_flip(units.difference.to_numpy())
     return {
         "speakers": speakers,
-        **speakers[["uar_a", "uar_b", "difference"]].mean().to_dict(),
+        **units[["uar_a", "uar_b", "difference"]].mean().to_dict(),
         "ci_low": low,
         "ci_high": high,
-        "n_better": int((speakers.difference > 0).sum()),
-        "n_speakers": len(speakers),
+        "n_better": int((units.difference > 0).sum()),
+        f"n_{over}": len(units),
         "p": p,
         "smallest_p": smallest_p,
     }
+
+
+def _by_clip(predictions_a: pd.DataFrame, predictions_b: pd.DataFrame) -> pd.DataFrame:
+    """Each clip's part in the UAR of two systems: what is right, mean over seeds, times what a clip of its emotion weighs.
+
+    The mean over clips is the UAR.
+    """
+    emotion = predictions_a.drop_duplicates("file").set_index("file").emotion
+    weight = len(emotion) / (emotion.nunique() * emotion.map(emotion.value_counts()))
+    right = [
+        (table.emotion == table.predicted).astype(float).groupby(table.file).mean() * weight
+        for table in (predictions_a, predictions_b)
+    ]
+    if not right[0].index.equals(right[1].index):
+        raise StudyError("The two systems were not tested on the same clips.")
+    clips = pd.DataFrame({"uar_a": right[0], "uar_b": right[1]})
+    return clips.assign(difference=clips.uar_a - clips.uar_b)
 
 
 def comparison_table(
@@ -186,6 +209,7 @@ def comparison_table(
     Returns
     -------
     pd.DataFrame [columns=comparison, uar_a, uar_b, difference, ci_low, ci_high, n_better, n_speakers, p, smallest_p]
+        ``n_clips`` for ``n_speakers`` where clips were compared.
     """
     rows = []
     for question, (a, b) in pairs.items():
@@ -211,9 +235,16 @@ def interval(values: np.ndarray, *, n_resamples: int = 10_000, seed: int = 0) ->
     n = len(values)
     if n < 2:
         raise StudyError(f"Found {n} speaker, expected two or more: an interval over speakers needs speakers to resample.")
-    means = np.asarray(values)[np.random.default_rng(seed).integers(n, size=(n_resamples, n))].mean(axis=1)
+    rng, parts = np.random.default_rng(seed), _parts(n_resamples, n)
+    means = np.concatenate([np.asarray(values)[rng.integers(n, size=(part, n))].mean(axis=1) for part in parts])
     low, high = np.quantile(means, [tail(n), 1 - tail(n)])
     return float(low), float(high)
+
+
+def _parts(n_draws: int, n: int) -> list[int]:
+    """Numbers of draws of `n` values each that add up to `n_draws`, none of more than `AT_ONCE` values."""
+    most = max(1, AT_ONCE // n)
+    return [min(most, n_draws - start) for start in range(0, n_draws, most)]
 
 
 def sign_flip(differences: np.ndarray, *, seed: int = 0) -> tuple[float, float]:
@@ -223,15 +254,16 @@ def sign_flip(differences: np.ndarray, *, seed: int = 0) -> tuple[float, float]:
     2^n flips are tried: exact. With six speakers the smallest p is 2 / 64 = 0.031, so that six actors can never show more.
     With more than `ALL_FLIPS` speakers, `RANDOM_FLIPS` flips are drawn instead.
     """
-    n = len(differences)
+    differences, n = np.asarray(differences), len(differences)
     if n <= ALL_FLIPS:
         signs = np.array(list(itertools.product([1, -1], repeat=n)))
         smallest_p = 2 / len(signs)
+        flipped = np.abs(signs @ differences) / n
     else:
-        drawn = np.random.default_rng(seed).choice([1, -1], size=(RANDOM_FLIPS, n))
-        signs = np.vstack([np.ones(n), drawn])
-        smallest_p = 1 / len(signs)
-    flipped = np.abs(signs @ np.asarray(differences)) / n
+        rng = np.random.default_rng(seed)
+        drawn = [rng.choice([1, -1], size=(part, n)) @ differences for part in _parts(RANDOM_FLIPS, n)]
+        smallest_p = 1 / (1 + RANDOM_FLIPS)
+        flipped = np.abs(np.concatenate([[differences.sum()], *drawn])) / n
     return float(np.mean(flipped >= flipped[0] - 1e-12)), smallest_p
 
 
@@ -375,9 +407,12 @@ def ensemble(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def over_speakers(table: pd.DataFrame, value: str, by: list[str]) -> pd.DataFrame:
-    """Mean over speakers with the 95 % interval of `interval`: columns `by`, then `value`, low, high."""
+    """Mean over speakers with the 95 % interval of `interval`: columns `by`, then `value`, low, high.
+
+    One speaker alone has no interval: low and high are NaN.
+    """
     rows = []
     for keys, part in table.groupby(by, sort=False):
-        low, high = interval(part[value].to_numpy())
+        low, high = interval(part[value].to_numpy()) if len(part) > 1 else (np.nan, np.nan)
         rows.append({**dict(zip(by, keys, strict=True)), value: part[value].mean(), "low": low, "high": high})
     return pd.DataFrame(rows)

@@ -22,7 +22,8 @@ import pandas as pd
 
 from ser_utils import corpora, manifest, parallel, paths, report
 from ser_utils.errors import StudyError
-from ser_utils.metrics import headline
+from ser_utils.folds import WORDS, main_protocol
+from ser_utils.metrics import headline, unit
 from ser_utils.stages import Stage
 
 KERNEL = "python3"
@@ -33,6 +34,8 @@ QUIET_KERNEL = [
 PACKAGES = ("tensorflow", "keras", "librosa", "numpy", "scikit-learn", "pandas", "papermill")
 LEAST = {"N_SEEDS": 1, "N_FOLDS": 2, "N_RESAMPLES": 1, "N_PERMUTATIONS": 1, "BATCH_SIZE": 0}
 """The smallest value of parameters that count something."""
+PREPARED = ("utterances.csv", "folds.csv", "features_original38.csv", "features_functionals.npz")
+"""What a corpus must have before another may train on it as well."""
 TYPES = {"int": int, "float": (int, float), "str": str, "bool": bool, "list": list, "dict": dict}
 
 
@@ -164,6 +167,7 @@ def run(corpus: str | None = None, *, settings: Sequence[str] = (), start: str =
         parallel.check_address(parameters["SCHEDULER"])
     if start:
         _check_earlier(books[0], name)
+    _prepare_extra(chosen, parameters.get("EXTRA_CORPORA", []))
     with _alone(name):
         corpora.run_folder(entry, parameters.get("VARIANT", ""))  # before anything is removed: it may be another corpus'
         if fresh:
@@ -200,6 +204,14 @@ def _see_that_it_is_there(corpus: corpora.Corpus) -> None:
     if corpus.name not in SOURCES:
         raise StudyError(f"{corpus.title} is not in {paths.shown(paths.DATA / corpus.folder)}. {corpus.where}")
     fetch(corpus.name)
+
+
+def _prepare_extra(corpus: str, extra: Sequence[str]) -> None:
+    """`ensure_extra` before anything is computed, with a line on what takes its time."""
+    for name in ensure_extra(corpus, extra):
+        if not all((paths.OUT / name / file).exists() for file in PREPARED):
+            print(f"Preparing the extra corpus {name}, as 01 and 02 do ...", flush=True)
+    ensure_extra(corpus, extra, *PREPARED)
 
 
 @contextlib.contextmanager
@@ -400,6 +412,39 @@ def ensure(corpus: str, run: str, *files: str) -> None:
         raise StudyError(f"{missing[0]} is not in out/{run} and no notebook of this study writes it.")
 
 
+def ensure_extra(corpus: str, extra: Sequence[str], *files: str) -> list[str]:
+    """Make sure that extra corpora are prepared, each in a run of its own as if it were the only one: see `ensure`.
+
+    Parameters
+    ----------
+    corpus : str
+        The notebook's CORPUS.
+    extra : sequence of str
+        The notebook's EXTRA_CORPORA.
+    files : str
+        Names of files in ``out/<extra corpus>/``.
+
+    Returns
+    -------
+    list of str
+        Their names, which are those of their runs.
+
+    Raises
+    ------
+    StudyError
+        One is unknown, named twice or the corpus itself, or its recordings are not there.
+    """
+    names = [corpora.get_corpus(name).name for name in extra]
+    for name in names:
+        if name == corpora.get_corpus(corpus).name:
+            raise StudyError(f"EXTRA_CORPORA names {name}, which is CORPUS itself: name other corpora.")
+        if names.count(name) > 1:
+            raise StudyError(f"EXTRA_CORPORA names {name} {names.count(name)} times: name each corpus once.")
+    for given, name in zip(extra, names, strict=True):
+        ensure(given, name, *files)
+    return names
+
+
 def render(executed: Path, name: str, failed: str | None, banner: str) -> Path:
     """The executed notebook as a page of the run's reports; `banner` is what no reader must miss."""
     series = [report.Link(f"{book.stem}.html", report.read_title(book)) for book in notebooks()]
@@ -411,10 +456,13 @@ def render(executed: Path, name: str, failed: str | None, banner: str) -> Path:
 def write_index(name: str, corpus: str, parameters: Mapping, failures: Mapping[str, str]) -> Path:
     """``index.html`` of a run: headline, key figure, a card per notebook, parameters and versions."""
     out, entry = paths.out_dir(name), corpora.get_corpus(corpus)
+    table = pd.read_csv(out / "metrics.csv") if not failures and (out / "metrics.csv").exists() else None
+    over = unit(corpora.read_utterances(out / "utterances.csv").speaker) if table is not None else "speakers"
+    main = main_protocol(table.protocol) if table is not None else "speaker"
     key_figure = report.Picture(
         out / "headline.png",
-        "Bars of unweighted average recall of the original network and the study's, 95 % intervals over speakers, and chance.",
-        "Grey: tested on voices and clips that training has heard. Blue: on voices never heard.",
+        f"Bars of unweighted average recall of the original network and the study's, 95 % intervals over {over}, and chance.",
+        f"Grey: tested on voices and clips that training has heard. Blue: on {WORDS[main].many}.",
     )
     entries = []
     for book in notebooks():
@@ -434,8 +482,7 @@ def write_index(name: str, corpus: str, parameters: Mapping, failures: Mapping[s
         )
     defaults = {key: value["default"] for key, value in known_parameters().items()}
     shown = {key: json.dumps(parameters[key]) if key in parameters else default for key, default in defaults.items()}
-    metrics = out / "metrics.csv"
-    said = "The run stopped before there was a result." if failures or not metrics.exists() else headline(pd.read_csv(metrics))
+    said = "The run stopped before there was a result." if table is None else headline(table, over)
     return report.write_index(
         paths.reports_dir(name) / "index.html",
         title=f"Speech emotion recognition on {entry.title}",

@@ -52,6 +52,8 @@ class Fit:
     """Whether the weights are wanted; of hundreds of fits few are."""
     draw: int = 0
     """How many of the training rows an epoch shows, drawn at random; 0 for all. Networks of sequences alone look at it."""
+    foreign: np.ndarray | None = None
+    """Those of `train` that are of other corpora: standardised by their own statistics before, and kept from the scaler."""
 
 
 @dataclass
@@ -67,7 +69,7 @@ class Fitted:
     weights: list[np.ndarray]
     """For `keras.Model.set_weights`; none where they were not wanted."""
     scaler: StandardScaler
-    """Fitted on the training rows alone."""
+    """Fitted on the training rows alone, and of these on the corpus' own."""
     validation: np.ndarray | None = None
     """Probabilities of the validation rows after each epoch [shape=(n_epochs, n_validation, n_classes)]."""
     seconds: float = 0.0
@@ -109,6 +111,7 @@ def fit_all(
         A name in `ser_utils.models.MODELS`.
     x : np.ndarray [shape=(n_rows, n_features); or (n_rows,), dtype=object, of arrays of shape (n_frames, n_features)]
         Features as extracted, rows or sequences as the model takes them; each fit standardises them by its own training rows.
+        Rows of other corpora (`Fit.foreign`) come standardised and stay as they are.
     y : np.ndarray [shape=(n_rows,), dtype=int]
         Class numbers.
     fits : list of Fit
@@ -193,7 +196,7 @@ def _entry(model: str, x: np.ndarray, y: np.ndarray, trainings: list[list[Fit]],
 
 def _rows(fit: Fit) -> list[tuple[str, np.ndarray]]:
     """The row numbers that a fit has, by name."""
-    return [(name, getattr(fit, name)) for name in ("train", "test", "validation") if getattr(fit, name) is not None]
+    return [(name, getattr(fit, name)) for name in ("train", "test", "validation", "foreign") if getattr(fit, name) is not None]
 
 
 def _packed(fitted: list[Fitted]) -> dict[str, np.ndarray]:
@@ -239,7 +242,8 @@ def _shared(fits: list[Fit]) -> list[list[int]]:
     """
     alike: dict[tuple, list[int]] = {}
     for i, fit in enumerate(fits):
-        same = (fit.seed, fit.epochs, tuple(sorted(fit.settings.items())), fit.train.tobytes())
+        foreign = b"" if fit.foreign is None else fit.foreign.tobytes()
+        same = (fit.seed, fit.epochs, tuple(sorted(fit.settings.items())), fit.train.tobytes(), foreign)
         alike.setdefault((i,) if fit.stop_early else same, []).append(i)
     return list(alike.values())
 
@@ -287,10 +291,9 @@ def _train(
     fits = [twins[0] for twins in trainings]
     stack = _compiled(named, x.shape[1], n_classes, batch_size, tuple(sorted(fits[0].settings.items())))
     began = time.perf_counter()
-    scalers = [StandardScaler().fit(x[fit.train]) for fit in fits]
-    for scaler, fit in zip(scalers, fits, strict=True):
-        check_scaler(scaler, x[fit.train])
-    scaled = tf.constant(np.stack([scaler.transform(x) for scaler in scalers]).astype(np.float32))
+    scalers = [_scaler(x, fit) for fit in fits]
+    scaled = [_scaled(scaler, x, fit) for scaler, fit in zip(scalers, fits, strict=True)]
+    scaled = tf.constant(np.stack(scaled).astype(np.float32))
     weights = np.stack([_class_weights(y, fit.train) if entry.balanced else np.ones(len(y), np.float32) for fit in fits])
     weights, targets = tf.constant(weights), tf.one_hot(y, n_classes)
     stack.start(fits[0].seed)
@@ -343,6 +346,26 @@ def _train(
     return done
 
 
+def _scaler(x: np.ndarray, fit: Fit) -> StandardScaler:
+    """Fitted on the training rows of the corpus itself, of sequences on all their frames, and checked."""
+    own = x[fit.train if fit.foreign is None else np.setdiff1d(fit.train, fit.foreign)]
+    own = np.concatenate(own) if own.dtype == object else own
+    scaler = StandardScaler().fit(own)
+    check_scaler(scaler, own)
+    return scaler
+
+
+def _scaled(scaler: StandardScaler, x: np.ndarray, fit: Fit) -> np.ndarray | list[np.ndarray]:
+    """All rows as the network sees them [shape=(n_rows, n_features)], or all sequences."""
+    foreign = set() if fit.foreign is None else set(fit.foreign.tolist())
+    if x.dtype == object:
+        return [(clip if i in foreign else scaler.transform(clip)).astype(np.float32) for i, clip in enumerate(x)]
+    scaled = scaler.transform(x)
+    if foreign:
+        scaled[fit.foreign] = x[fit.foreign]
+    return scaled
+
+
 def _train_sequences(
     named: _Named, x: np.ndarray, y: np.ndarray, trainings: list[list[Fit]], n_classes: int, batch_size: int
 ) -> list[Fitted]:
@@ -354,9 +377,8 @@ def _train_one(named: _Named, x: np.ndarray, y: np.ndarray, twins: list[Fit], n_
     """Train one network of sequences and measure it for each of the twins, as `_train` does."""
     entry, fit = named.entry, twins[0]
     learner = _learner(named, x[0].shape[1], n_classes, tuple(sorted(fit.settings.items())))
-    scaler = sequences.scaler_of(list(x[fit.train]))
-    check_scaler(scaler, np.concatenate(x[fit.train]))
-    clips = [scaler.transform(clip).astype(np.float32) for clip in x]
+    scaler = _scaler(x, fit)
+    clips = _scaled(scaler, x, fit)
     weights = _class_weights(y, fit.train) if entry.balanced else np.ones(len(y), np.float32)
     targets = np.eye(n_classes, dtype=np.float32)[y]
     heard = [fit.train[:0] if one.validation is None else one.validation for one in twins]

@@ -79,7 +79,6 @@ def test_sequences_come_back_from_their_file(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
-
 @pytest.mark.parametrize("name, tolerance", [("a.npz", 0), ("a.csv", 1e-6)])
 def test_table_comes_back_from_its_file(table, tmp_path, name, tolerance):
     write_table(table, tmp_path / name)

@@ -115,7 +115,7 @@ def test_folds_made_before_an_emotion_was_dropped_still_serve():
 
 
 def test_one_speaker_is_refused_with_what_to_do():
-    with pytest.raises(StudyError, match=r"needs three or more speakers; found 1 \(a\)"):
+    with pytest.raises(StudyError, match=r"needs two or more speakers; found 1 \(a\)"):
         folds.make_folds(rows_of(speakers=("a",)), protocol="speaker", seeds=[0], n_folds=5)
 
 

@@ -1,0 +1,182 @@
+"""Train on one corpus, test on another."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_more_speech import corpus, quick  # noqa: F401  networks that train for a moment
+
+from ser_utils import across, across_plots, corpora, experiment, folds
+from ser_utils.augment import ORIGINAL
+from ser_utils.errors import StudyError
+from ser_utils.guard import LeakError
+
+
+@pytest.fixture
+def tables():
+    """Two corpora that share two emotions, at unlike levels, and one that shares none with them."""
+    return {
+        "here": corpus("abcd", ("joy", "fear", "anger"), name="here"),
+        "there": corpus("abc", ("joy", "fear", "boredom"), gain=50, seed=1, name="there", variants=(ORIGINAL,)),
+        "dull": corpus("ab", ("calm",), seed=2, name="dull"),
+    }
+
+
+def made(data):
+    return folds.make_folds(data.rows, protocol="speaker", seeds=[0], n_folds=3)
+
+
+@pytest.fixture
+def cut(tables):
+    none = pd.DataFrame(columns=folds.COLUMNS)
+    return {"here": made(tables["here"]), "there": made(tables["there"]), "dull": none}
+
+
+def matrix(tables, cut, norms=("speaker",), models=("svm",), seeds=(0,)):
+    return across.matrix(tables, cut, models=list(models), features="f", speaker_norms=list(norms), seeds=list(seeds))
+
+
+def test_a_pair_has_the_shared_emotions_and_names_of_its_own(tables):
+    data = across.pair(tables["here"], tables["there"], ("here", "there"))
+    assert data.classes == ["joy", "fear"] == across.shared(tables["here"], tables["there"])
+    assert set(data.rows.speaker) == {"here:a", "here:b", "here:c", "here:d", "there:a", "there:b", "there:c"}
+    assert len(data.rows) == len(data.x) == 4 * 2 * 2 * 2 + 3 * 2 * 2 and not data.rows.duplicated(["file", "variant"]).any()
+    kept = tables["there"].rows.emotion.isin(["joy", "fear"]).to_numpy()
+    np.testing.assert_array_equal(data.x[-12:], tables["there"].x[kept])
+
+
+def test_one_trains_and_the_other_is_tested(tables):
+    data = across.pair(tables["here"], tables["there"], ("here", "there"))
+    for augmented, variants in ((False, {ORIGINAL}), (True, {ORIGINAL, "noise"})):
+        fits = across.fits_across(data, "here", seeds=[0, 3], augmented=augmented)
+        assert list(fits) == [(0, 1), (3, 1)]
+        for fit in fits.values():
+            assert data.rows.file.iloc[fit.train].str.startswith("here/").all()
+            assert set(data.rows.variant.iloc[fit.train]) == variants
+            assert data.rows.file.iloc[fit.test].str.startswith("there/").all() and len(fit.test) == 12
+            assert fit.foreign is None, "the scaler hears the training corpus, and all of it"
+
+
+def test_a_recording_in_both_corpora_stops_it(tables, cut):
+    rows = tables["there"].rows
+    rows.loc[rows.emotion == "joy", "audio_sha256"] = tables["here"].rows.audio_sha256[0]
+    with pytest.raises(LeakError, match="1 recording is in training and in test"):
+        matrix(tables, cut)
+
+
+def test_every_pair_that_shares_two_emotions_is_tested_and_a_corpus_on_itself(tables, cut):
+    found = matrix(tables, cut)
+    cells = found.groupby(["train", "test"]).agg(
+        rows=("file", "size"), files=("file", "nunique"), protocol=("protocol", "first")
+    )
+    assert cells.to_dict("index") == {
+        ("here", "here"): {"rows": 24, "files": 24, "protocol": "speaker"},
+        ("here", "there"): {"rows": 12, "files": 12, "protocol": "across"},
+        ("there", "here"): {"rows": 16, "files": 16, "protocol": "across"},
+        ("there", "there"): {"rows": 18, "files": 18, "protocol": "speaker"},
+    }
+    assert list(found)[:2] == across.PAIR and set(found.variant) == {ORIGINAL}
+    assert (found.emotion == found.predicted).mean() > 0.9, "normalised by speaker, what is plain carries over"
+
+
+def test_without_normalisation_the_training_corpus_alone_gives_the_scale(tables, cut):
+    """A test clip gets the same answer whatever else is in the test corpus: nothing of it is used."""
+    two = {name: tables[name] for name in ("here", "there")}
+    fewer = tables["there"].rows.speaker.ne("a").to_numpy()
+    part = replace(tables["there"], rows=tables["there"].rows[fewer].reset_index(drop=True), x=tables["there"].x[fewer])
+    answers = [
+        matrix(one, {**cut, "there": cut["dull"]}, norms=["none"])
+        .query("train == 'here' and test == 'there'")
+        .set_index("file")
+        for one in (two, {**two, "there": part})
+    ]
+    both = answers[1].index
+    assert 0 < len(both) < len(answers[0])
+    pd.testing.assert_frame_equal(answers[0].loc[both].filter(like="p_"), answers[1].filter(like="p_"))
+
+
+def test_networks_run_for_each_seed_under_their_defaults(tables, cut, monkeypatch):
+    seen, fit = [], across._fit
+    monkeypatch.setattr(across, "_fit", lambda *args, **how: seen.extend(args[2].values()) or fit(*args, **how))
+    found = matrix(tables, cut, models=["mlp", "svm"], seeds=[0, 1])
+    entry = experiment.get_model("mlp")
+    assert {(one.epochs, one.stop_early, tuple(one.settings.items())) for one in seen} == {
+        (entry.epochs, False, tuple(entry.choices[0].items()))
+    }
+    assert found.groupby("model").seed.nunique().to_dict() == {"mlp": 2, "svm": 1}
+
+
+def test_corpora_of_which_nothing_can_be_tested_are_refused(tables, cut):
+    with pytest.raises(StudyError, match="Of there, dull no two share two emotions or more"):
+        matrix({name: tables[name] for name in ("there", "dull")}, {"there": cut["dull"], "dull": cut["dull"]})
+
+
+def answered(right, n_speakers=3, emotions=("joy", "fear")):
+    """Predictions of one cell: each speaker has ten clips an emotion, the first `right` of which are right."""
+    rows = [
+        {"file": f"{s}{e}{i}", "speaker": s, "emotion": e, "predicted": e if i < right else emotions[e == emotions[0]]}
+        for s in range(n_speakers)
+        for e in emotions
+        for i in range(10)
+    ]
+    how = {"protocol": "across", "model": "svm", "features": "f", "speaker_norm": "none", "seed": 0}
+    return pd.DataFrame(rows).assign(**how, variant=ORIGINAL)
+
+
+def test_the_table_has_uar_interval_and_chance_of_each_cell():
+    three = answered(7, emotions=("joy", "fear", "anger"))
+    one = answered(5, n_speakers=1)
+    found = across.table_of(
+        pd.concat(
+            [answered(9).assign(train="a", test="b"), three.assign(train="b", test="a"), one.assign(train="a", test="c")]
+        ),
+        n_resamples=100,
+    ).set_index(across.PAIR)
+    assert found.uar.to_list() == pytest.approx([0.9, 0.7, 0.5])
+    assert found.chance.to_list() == pytest.approx([1 / 2, 1 / 3, 1 / 2]) and found.n_emotions.to_list() == [2, 3, 2]
+    assert found.n_speakers.to_list() == [3, 3, 1] and found.n_clips.to_list() == [60, 90, 20]
+    assert found.ci_low[("a", "b")] == pytest.approx(0.9) and found[["ci_low", "ci_high"]].loc[("a", "c")].isna().all()
+
+
+# What corpora label
+
+
+def test_labels_are_those_of_the_registry():
+    demo = corpora.CORPORA["demo"]
+    merged = replace(demo, name="mine", emotions={"h": "joy", "e": "joy", "b": "boredom", "x": ""})
+    found = across.labels({"demo": demo, "mine": merged})
+    assert found[found.corpus == "demo"].set_index("emotion").code.to_dict() == {v: k for k, v in demo.emotions.items()}
+    assert found[found.corpus == "mine"][["emotion", "code"]].to_numpy().tolist() == [["joy", "h, e"], ["boredom", "b"]]
+    counts = across.shared_counts(found)
+    assert counts.loc["demo", "mine"] == counts.loc["mine", "demo"] == 1 and counts.loc["mine", "mine"] == 2
+
+
+def test_the_figure_of_labels_has_a_cell_for_each():
+    labelled = across.labels(corpora.CORPORA)
+    fig = across_plots.emotions_by_corpus(labelled)
+    ax = fig.axes[0]
+    assert len(ax.patches) == len(labelled) == len(ax.texts)
+    assert [text.get_text() for text in ax.get_xticklabels()] == corpora.class_order(labelled.emotion)
+
+
+@pytest.mark.parametrize("names", [["a", "b"], list("abcdefg")], ids=len)
+def test_the_figure_of_the_matrix_says_value_interval_and_emotions(names):
+    table = pd.DataFrame(
+        [
+            {"train": i, "test": j, "model": "mlp", "speaker_norm": norm, "n_emotions": 6, "chance": 1 / 6}
+            for norm in ("none", "speaker")
+            for i in names
+            for j in names
+        ]
+    ).assign(uar=0.512, ci_low=0.41, ci_high=0.6)
+    table.loc[0, ["ci_low", "ci_high"]] = np.nan
+    fig = across_plots.across(table, "synthetic")
+    assert [ax.get_title(loc="left") for ax in fig.axes] == ["mlp, speaker_norm=none", "mlp, speaker_norm=speaker"]
+    for ax in fig.axes:
+        assert len(ax.patches) == len(names) ** 2 and ax.get_ylabel() == "trained on"
+    said = [text.get_text() for text in fig.axes[0].texts]
+    assert said[:4] == ["51.2 %", "one speaker\n6 emotions", "51.2 %", "41 to 60\n6 emotions"]
+    assert "synthetic" in fig.get_suptitle()
+    boxes = [text.get_window_extent() for text in fig.axes[0].texts[2:]]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])

@@ -1,0 +1,356 @@
+"""Other corpora train as well, by their own statistics, and do nothing else."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser_utils import baselines, corpora, experiment, folds, guard, models, more_speech, paths, stages, study
+from ser_utils.augment import ORIGINAL
+from ser_utils.errors import StudyError
+from ser_utils.experiment import Data, System
+from ser_utils.guard import EXTRA, LeakError
+
+MLP = System("mlp", "f")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch, tmp_path):
+    """Networks that train for a moment only, and a cache of the test's own."""
+    monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
+    entry = models.MODELS["mlp"]
+    monkeypatch.setitem(models.MODELS, "mlp", replace(entry, max_epochs=10, epochs=10, choices=entry.choices[:2]))
+
+
+def corpus(speakers="abcd", emotions=("joy", "fear", "anger"), *, gain=1.0, seed=0, name="", variants=(ORIGINAL, "noise")):
+    """A table of speakers x emotions x two sentences x variants, in which the emotion is plain; `gain` is the microphone's."""
+    plan = list(itertools.product(speakers, emotions, "12", variants))
+    rows = pd.DataFrame(plan, columns=["speaker", "emotion", "sentence", "variant"])
+    rows.insert(0, "file", rows.speaker + rows.emotion + rows.sentence)
+    rows = rows.assign(gender="female", audio_sha256=name + " sum of " + rows.file)
+    order = ["joy", "fear", "anger", "boredom", "calm"]
+    x = np.random.default_rng(seed).normal(size=(len(rows), 5)) + 4 * np.eye(5)[rows.emotion.map(order.index)]
+    return Data(rows, (gain * x + gain).astype(np.float32), ["x_1", "x_2", "x_3", "y_1", "y_2"])
+
+
+@pytest.fixture
+def main():
+    return corpus()
+
+
+@pytest.fixture
+def extra():
+    """The same names of speakers and files as in the corpus itself, another microphone, one emotion more and one fewer."""
+    return {"other": corpus("ab", ("joy", "fear", "boredom"), gain=50, seed=1, name="other")}
+
+
+def joined(main, extra, speaker_norm="none"):
+    kept, _ = more_speech.fitting(main, extra, drop=[], rename={})
+    x = experiment.normalise(main.x, main.rows, speaker_norm)
+    return more_speech.join(replace(main, x=x), kept, speaker_norm=speaker_norm)
+
+
+def of(data, protocol="speaker", seeds=(0,)):
+    """Folds of the corpus itself, as its own run made them."""
+    rows = data.rows[~guard.is_extra(data.rows)]
+    return folds.of_seeds(folds.make_folds(rows, protocol=protocol, seeds=list(seeds), n_folds=3), protocol, list(seeds))
+
+
+# Joining
+
+
+def test_rows_of_an_extra_corpus_stand_behind_under_names_of_their_own(main, extra):
+    data = joined(main, extra)
+    own, other = data.rows[: len(main.rows)], data.rows[len(main.rows) :]
+    pd.testing.assert_frame_equal(own.drop(columns=EXTRA), main.rows)
+    np.testing.assert_array_equal(data.x[: len(own)], main.x)
+    assert set(own[EXTRA]) == {""} and set(other[EXTRA]) == {"other"}
+    assert set(other.speaker) == {"other:a", "other:b"} and set(other.sentence) == {"other:1", "other:2"}
+    assert other.file.iloc[0] == "other/ajoy1" and set(other.variant) == {ORIGINAL, "noise"}
+    assert data.classes == main.classes and not data.rows.duplicated(["file", "variant"]).any()
+
+
+def test_what_is_left_out_is_counted(main, extra):
+    kept, left_out = more_speech.fitting(main, extra, drop=[], rename={})
+    assert left_out.to_numpy().tolist() == [["other", "boredom", 4, "the corpus has no such emotion"]]
+    rows = kept["other"].rows
+    assert rows.file.nunique() + left_out.clips.sum() == extra["other"].rows.file.nunique()
+    pd.testing.assert_series_equal(rows.file.str[1:-1], rows.emotion, check_names=False)
+
+
+def test_emotions_are_dropped_and_renamed_in_both(main, extra):
+    main = more_speech.relabelled(main, drop=["joy"], rename={"fear": "upset", "anger": "upset", "boredom": "tired"})
+    assert set(main.rows.emotion) == {"upset"} and len(main.rows) == 32
+    main = replace(main, rows=main.rows.assign(emotion=main.rows.emotion.where(main.rows.sentence == "1", "tired")))
+    kept, left_out = more_speech.fitting(main, extra, drop=["joy"], rename={"fear": "upset", "boredom": "tired"})
+    assert left_out.to_numpy().tolist() == [["other", "joy", 4, "dropped by DROP_EMOTIONS"]]
+    assert set(kept["other"].rows.emotion) == {"upset", "tired"}
+
+
+def test_each_extra_corpus_or_each_of_its_speakers_by_their_own_statistics(main, extra):
+    for norm, groups in (("none", [["other:a", "other:b"]]), ("speaker", [["other:a"], ["other:b"]])):
+        data = joined(main, extra, norm)
+        for speakers in groups:
+            x = data.x[(data.rows.speaker.isin(speakers) & (data.rows.variant == ORIGINAL)).to_numpy()]
+            np.testing.assert_allclose(x.mean(axis=0), 0, atol=1e-5)
+            np.testing.assert_allclose(x.std(axis=0), 1, atol=1e-4)
+
+
+def test_sequences_of_unequal_length_are_standardised_by_band_over_all_frames(main, extra):
+    def sequences(data):
+        x = np.empty(len(data.x), object)
+        for i, row in enumerate(data.x):
+            x[i] = np.tile(row[:2], (3 + i % 4, 1)) + np.arange(3 + i % 4, dtype=np.float32)[:, None]
+        return replace(data, x=x)
+
+    data = joined(sequences(main), {name: sequences(one) for name, one in extra.items()}, "none")
+    other = guard.is_extra(data.rows) & (data.rows.variant == ORIGINAL)
+    frames = np.concatenate(list(data.x[other]))
+    assert frames.shape[1] == 2 and frames.dtype == np.float32
+    np.testing.assert_allclose(frames.mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(frames.std(axis=0), 1, atol=1e-4)
+    assert data.x.shape == (len(data.rows),) and data.x[0].shape == (3, 2)
+
+
+def test_a_corpus_without_a_shared_emotion_is_refused(main):
+    other = {"dull": corpus("ab", ("boredom", "calm"), name="dull")}
+    with pytest.raises(
+        StudyError,
+        match="dull shares no emotion with the corpus: it has boredom, calm, and expected are some of joy, fear, anger",
+    ):
+        more_speech.fitting(main, other, drop=[], rename={})
+
+
+def test_a_corpus_that_holds_a_recording_of_the_main_one_is_refused(main, extra):
+    rows = extra["other"].rows
+    rows.loc[rows.file == "ajoy1", "audio_sha256"] = main.rows.audio_sha256[0]
+    with pytest.raises(StudyError, match="other holds 1 of the recordings that are to be tested"):
+        more_speech.fitting(main, extra, drop=[], rename={})
+
+
+# Training
+
+
+@pytest.mark.parametrize("protocol", [name for name in folds.PROTOCOLS if name != "as_published"])
+def test_extra_rows_train_in_every_fold_and_are_never_tested(main, extra, protocol):
+    data = joined(main, extra)
+    other = np.flatnonzero(guard.is_extra(data.rows) & (data.rows.variant == ORIGINAL))
+    fits = experiment.fits_of(of(data, protocol), data, augmented=False)
+    for fit in fits.values():
+        guard.check_fit(data.rows, protocol=protocol, train=fit.train, test=fit.test)
+        np.testing.assert_array_equal(fit.foreign, other)
+        assert set(other) <= set(fit.train) and not set(other) & set(fit.test)
+    alone = experiment.fits_of(of(data, protocol), main, augmented=False)
+    for key, fit in alone.items():
+        np.testing.assert_array_equal(np.setdiff1d(fits[key].train, other), fit.train)
+        assert fit.foreign is None
+
+
+def test_inner_folds_hold_out_speakers_of_the_corpus_itself_and_train_on_the_rest(main, extra):
+    data = joined(main, extra)
+    outer = experiment.fits_of(of(data), data, augmented=True)[0, 1]
+    inner = experiment.inner_fits(outer, data.rows, epochs=3)
+    assert set(inner) == {"b", "c", "d"}
+    for name, fit in inner.items():
+        assert set(data.rows.speaker.iloc[fit.validation]) == {name}
+        assert {"other:a", "other:b"} == set(data.rows.speaker.iloc[fit.train]) - set("bcd")
+        np.testing.assert_array_equal(fit.foreign, outer.foreign)
+
+
+def test_the_scaler_hears_the_corpus_itself_alone(main, extra):
+    data = joined(main, extra)
+    fit = replace(experiment.fits_of(of(data), data, augmented=False)[0, 1], epochs=2)
+    louder = replace(data, x=np.where(guard.is_extra(data.rows)[:, None], 9 * data.x, data.x))
+    done, other = (experiment._fit(MLP, one, {0: fit}, batch_size=0, desc="")[0][1] for one in (data, louder))
+    own = np.setdiff1d(fit.train, fit.foreign)
+    for one in (done, other):
+        np.testing.assert_allclose(one.scaler.mean_, data.x[own].mean(axis=0), rtol=1e-5)
+        assert one.scaler.n_samples_seen_ == len(own)
+    assert not np.array_equal(done.probabilities, other.probabilities), "the extra rows do train"
+
+
+def test_extra_rows_are_taken_as_they_are_and_the_others_standardised(main, extra):
+    from ser_utils import training
+
+    data = joined(main, extra)
+    fit = experiment.fits_of(of(data), data, augmented=False)[0, 1]
+    scaler = training._scaler(data.x, fit)
+    scaled = training._scaled(scaler, data.x, fit)
+    np.testing.assert_array_equal(scaled[fit.foreign], data.x[fit.foreign])
+    np.testing.assert_array_equal(scaled[fit.test], scaler.transform(data.x[fit.test]))
+    alone = training._scaler(main.x, experiment.fits_of(of(main), main, augmented=False)[0, 1])
+    np.testing.assert_allclose(alone.mean_, scaler.mean_)
+
+
+def test_more_speech_teaches_what_too_little_does_not():
+    """Few and noisy clips to train on: with another corpus, at fifty times the level, the test speakers are understood."""
+    small = corpus("abcd", seed=3, variants=(ORIGINAL,))
+    rng = np.random.default_rng(5)
+    small = replace(small, x=(small.x + rng.normal(scale=2.0, size=small.x.shape)).astype(np.float32))
+    large = {"other": corpus("abcdefghijkl", gain=50, seed=4, name="other", variants=(ORIGINAL,))}
+    data, right = joined(small, large), {}
+    for name, one in (("alone", small), ("with", data)):
+        fits = {key: replace(fit, epochs=10) for key, fit in experiment.fits_of(of(small), one, augmented=False).items()}
+        table = experiment.prediction_table(experiment._fit(MLP, one, fits, batch_size=8, desc=""), one, MLP, "speaker")
+        right[name] = (table.emotion == table.predicted).mean()
+        assert sorted(table.file) == sorted(small.rows.file)
+    assert right["with"] > right["alone"] and right["with"] > 0.6
+
+
+def test_the_whole_way_under_the_protocol_that_chooses(main, extra):
+    data = joined(main, extra)
+    result = experiment.run(MLP, data, of(data), protocol="speaker")
+    table = experiment.prediction_table(result.fitted, data, MLP, "speaker")
+    assert sorted(table.file) == sorted(main.rows.file.unique())
+    assert set(result.selection.test_speaker) == set("abcd")
+    assert list(table.filter(like="p_")) == ["p_joy", "p_fear", "p_anger"]
+    final = experiment.final_model(MLP, data, epochs=10, settings={})
+    np.testing.assert_allclose(final.layers[0].mean, main.x[main.rows.variant == ORIGINAL].mean(axis=0)[None], rtol=1e-4)
+
+
+def test_fits_without_extra_rows_stay_as_they_are(main):
+    fit = experiment.fits_of(of(main), main, augmented=False)[0, 1]
+    from ser_utils import training
+
+    assert [name for name, _ in training._rows(fit)] == ["train", "test"]
+    assert training._scaler(main.x, fit).n_samples_seen_ == len(fit.train)
+
+
+# The guard
+
+
+def test_planted_leaks_through_an_extra_corpus_are_caught(main, extra):
+    data = joined(main, extra)
+    fit = experiment.fits_of(of(data, "speaker_sentence"), data, augmented=True)[0, 1]
+    caught = guard.planted(data.rows, train=fit.train, test=fit.test)
+    assert "1 row of another corpus is in test" in caught["a clip of an extra corpus, scored"]
+    assert "is in selection; extra corpora may train and nothing else" in caught["settings chosen on an extra corpus"]
+    assert "recording is in training and in test" in caught["the test recording in an extra corpus"]
+
+
+@pytest.mark.parametrize("protocol", folds.PROTOCOLS)
+@pytest.mark.parametrize("part", ["test", "early stopping", "calibration"])
+def test_rows_of_an_extra_corpus_may_only_train(main, extra, protocol, part):
+    data = joined(main, extra)
+    train, test = np.arange(12, len(data.rows)), np.arange(0, 12, 2)
+    seen = np.append(test if part == "test" else [12], [-2, -4])
+    how = {"test": seen} if part == "test" else {"test": test, "seen": {part: seen}}
+    with pytest.raises(LeakError, match=f"{protocol}: 2 rows of other corpora are in {part}"):
+        guard.check_fit(data.rows, protocol=protocol, train=train, **how)
+
+
+# Baselines
+
+
+@pytest.mark.parametrize("name", ["svm", "logistic_regression", "lda", "majority"])
+def test_baselines_learn_from_an_extra_corpus_whatever_its_level(main, extra, name):
+    table = baselines.run_baseline(name, joined(main, extra), of(main), protocol="speaker", features="f", speaker_norm="none")
+    assert sorted(table.file) == sorted(main.rows.file.unique())
+    louder = {"other": replace(extra["other"], x=1000 * extra["other"].x)}
+    again = baselines.run_baseline(name, joined(main, louder), of(main), protocol="speaker", features="f", speaker_norm="none")
+    assert (table.predicted == again.predicted).all()
+    assert name == "majority" or (table.emotion == table.predicted).mean() > 0.9
+
+
+def test_baselines_choose_on_speakers_of_the_corpus_itself(main, extra):
+    data = joined(main, extra)
+    fit = experiment.fits_of(of(data), data, augmented=False)[0, 1]
+    rows = data.rows.iloc[fit.train]
+    inner = baselines._inner(experiment.own_groups(rows, "speaker")[1])
+    assert [set(rows.speaker.iloc[held]) for _, held in inner] == [{"b"}, {"c"}, {"d"}]
+    for train, held in inner:
+        assert len(train) + len(held) == len(rows) and guard.is_extra(rows)[train].sum() == len(fit.foreign)
+
+
+def test_the_scaler_of_a_baseline_leaves_marked_rows_alone():
+    x = np.array([[1.0, 10.0, 0], [3.0, 30.0, 0], [0.5, -0.5, 1]])
+    scaled = baselines.OwnScaler().fit(x).transform(x)
+    np.testing.assert_allclose(scaled, [[-1, -1], [1, 1], [0.5, -0.5]])
+
+
+# Preparing, and what a stage follows from
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """Two runs with tables, and no notebook that could make any."""
+    for name in ("OUT", "NOTEBOOKS"):
+        monkeypatch.setattr(paths, name, tmp_path / name.lower())
+    paths.NOTEBOOKS.mkdir()
+    for name in ("demo", "emovo"):
+        for file in study.PREPARED:
+            (paths.out_dir(name) / file).write_text(f"{file} of {name}")
+
+
+def test_extra_corpora_are_named_by_their_runs(runs):
+    assert study.ensure_extra("demo", ["EMOVO"], *study.PREPARED) == ["emovo"]
+    assert study.ensure_extra("demo", []) == []
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["demo"], "EXTRA_CORPORA names demo, which is CORPUS itself"),
+        (["emovo", "EMOVO"], "EXTRA_CORPORA names emovo 2 times"),
+        (["emo"], "Unknown corpus 'emo': expected one of demo, emovo"),
+    ],
+)
+def test_wrong_extra_corpora_are_told_at_once(runs, extra, message):
+    with pytest.raises(StudyError, match=message):
+        study.ensure_extra("demo", extra, "utterances.csv")
+    with pytest.raises(StudyError, match=message):
+        study.ensure_extra("DEMO", extra, "utterances.csv")
+
+
+def test_an_extra_corpus_that_is_not_there_is_told_and_where_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "OUT", tmp_path / "out")
+    monkeypatch.setattr(paths, "DATA", tmp_path / "data")
+
+    def execute(book, executed, parameters):
+        try:
+            corpora.utterance_table(corpora.get_corpus(parameters["CORPUS"]))
+        except StudyError as error:
+            return str(error)
+
+    monkeypatch.setattr(study, "execute", execute)
+    with pytest.raises(
+        StudyError, match=r"01_explore, which writes it, failed: EMOVO is not in .*: no such folder. Get it with"
+    ):
+        study.ensure_extra("demo", ["emovo"], "utterances.csv")
+
+
+def test_a_stage_follows_from_its_extra_corpora(runs):
+    import nbformat
+
+    book = paths.NOTEBOOKS / "03_train.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(), book)
+
+    def state(extra):
+        return stages.Stage(book, "demo", "demo", {"EXTRA_CORPORA": extra} if extra else {}).depends_on()
+
+    alone, before = state([]), state(["emovo"])
+    assert before == state(["emovo"]) != alone
+    for file in ("utterances.csv", "features_functionals.npz"):
+        (paths.OUT / "emovo" / file).write_text("another")
+        assert state(["emovo"]) != before and state([]) == alone
+        before = state(["emovo"])
+    (paths.OUT / "emovo" / "metrics.csv").write_text("another")
+    assert state(["emovo"]) == before
+
+
+def test_prepared_corpora_are_read_as_extracted(tmp_path, monkeypatch, main):
+    from ser_utils.features import FEATURE_SETS, FILES, write_table
+
+    monkeypatch.setattr(paths, "OUT", tmp_path)
+    rows = main.rows.assign(corpus="mine", duration_s=1.0)
+    rows.drop_duplicates("file").drop(columns="variant").to_csv(paths.out_dir("mine") / "utterances.csv", index=False)
+    names = list(FEATURE_SETS["original38"].names)
+    values = np.random.default_rng(0).normal(size=(len(rows), len(names)))
+    write_table(
+        main.rows[["file", "variant"]].join(pd.DataFrame(values, columns=names)), tmp_path / "mine" / FILES["original38"]
+    )
+    data = more_speech.read(["mine"], "original38")["mine"]
+    np.testing.assert_allclose(data.x, values, rtol=1e-5)
+    assert list(data.rows.emotion) == list(main.rows.emotion)
