@@ -9,6 +9,7 @@ from scipy.special import softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import make_scorer
 from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -19,6 +20,7 @@ from ser_utils.errors import StudyError
 from ser_utils.experiment import Data, Key, System, fits_of, prediction_table
 from ser_utils.folds import inner_groups
 from ser_utils.guard import check_fit, check_scaler
+from ser_utils.metrics import uar
 from ser_utils.parallel import each
 from ser_utils.progress import progress
 from ser_utils.training import Fit, Fitted
@@ -121,7 +123,7 @@ def _fit(
     inner = [(train, held_out) for train, held_out in inner if len(np.unique(y[train])) > 1]  # of one class nothing is learned
     if inner:
         grid = {f"{pipe.steps[-1][0]}__{key}": values for key, values in entry.grid.items()}
-        pipe = GridSearchCV(pipe, grid, scoring="balanced_accuracy", cv=inner).fit(x, y).best_estimator_
+        pipe = GridSearchCV(pipe, grid, scoring=make_scorer(uar), cv=inner).fit(x, y).best_estimator_
     else:
         pipe.fit(x, y)
     check_scaler(pipe[0], x)

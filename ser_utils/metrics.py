@@ -49,6 +49,15 @@ def unit(speakers: pd.Series) -> str:
     return "speakers" if speakers.nunique() > 1 and not (speakers == UNKNOWN).any() else "clips"
 
 
+def over(speakers: pd.Series) -> str:
+    """`unit` in words: "speakers", "clips", or with their number where they are few, as in "2 speakers".
+
+    Of two or three speakers an interval is hardly more than their range.
+    """
+    n, name = speakers.nunique(), unit(speakers)
+    return f"{n} speakers" if name == "speakers" and n < 4 else name
+
+
 def by_speaker(predictions: pd.DataFrame) -> pd.DataFrame:
     """The metrics of each speaker, mean over seeds: the columns of `SETUP`, then speaker, metric, value, n_clips."""
     rows = []
@@ -226,7 +235,7 @@ def headline(metrics: pd.DataFrame, over: str = "speakers") -> str:
     ----------
     metrics : pd.DataFrame
     over : str
-        What the intervals resample, from `unit`.
+        What the intervals resample, from the function of that name.
     """
     main = main_protocol(metrics.protocol)
     words = WORDS[main]

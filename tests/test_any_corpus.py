@@ -1,8 +1,5 @@
 """Corpora of which little is known, through the notebooks: no speaker, no sentence, classes of unequal sizes."""
 
-import shutil
-from dataclasses import replace
-
 import nbformat
 import numpy as np
 import pandas as pd
@@ -52,7 +49,12 @@ def text_of(book):
 
 def test_a_corpus_without_speakers_gives_all_reports_and_promises_nothing_of_new_voices(tones, tmp_path, monkeypatch):
     data, utterances = tones
-    for name, folder in (("DATA", data), ("OUT", tmp_path / "out"), ("REPORTS", tmp_path / "rep"), ("CACHE", tmp_path / "cache")):
+    for name, folder in (
+        ("DATA", data),
+        ("OUT", tmp_path / "out"),
+        ("REPORTS", tmp_path / "rep"),
+        ("CACHE", tmp_path / "cache"),
+    ):
         monkeypatch.setattr(paths, name, folder)
         monkeypatch.setenv(f"SER_{name}", str(folder))
     out = paths.out_dir("demo")
