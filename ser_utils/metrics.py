@@ -130,12 +130,14 @@ def _sums(matrices: np.ndarray, units: np.ndarray, seeds: np.ndarray) -> np.ndar
     """
     flat = matrices.reshape(-1, matrices[0, 0].size).astype(float)
     drawn, sums = units * matrices.shape[1] + seeds, np.empty((len(units), flat.shape[1]))
-    at_once = max(1, 5_000_000 // len(flat))
+    cells = flat.argmax(axis=1) if (flat.sum(axis=1) == 1).all() else None  # one clip each: count cells, add no matrices
+    width = flat.shape[1] if cells is not None else len(flat)
+    at_once = max(1, 5_000_000 // max(width, drawn.shape[1]))
     for start in range(0, len(drawn), at_once):
         part = drawn[start : start + at_once]
-        places = part + len(flat) * np.arange(len(part))[:, None]
-        counts = np.bincount(places.ravel(), minlength=len(part) * len(flat)).reshape(len(part), len(flat))
-        sums[start : start + at_once] = counts @ flat
+        places = (part if cells is None else cells[part]) + width * np.arange(len(part))[:, None]
+        counts = np.bincount(places.ravel(), minlength=len(part) * width).reshape(len(part), width)
+        sums[start : start + at_once] = counts if cells is not None else counts @ flat
     return sums.reshape(-1, *matrices.shape[2:])
 
 

@@ -202,9 +202,12 @@ def test_without_speakers_the_interval_is_of_clips():
     assert list(metrics.by_speaker(one_voice(0.6)).speaker.unique()) == [UNKNOWN]
 
 
-def test_sums_of_resamples_are_those_of_adding_the_matrices_up():
+@pytest.mark.parametrize("one_clip_each", [False, True])
+def test_sums_of_resamples_are_those_of_adding_the_matrices_up(one_clip_each):
     rng = np.random.default_rng(0)
     matrices = rng.integers(0, 9, size=(5, 2, 3, 3))
+    if one_clip_each:
+        matrices = np.eye(9, dtype=int)[rng.integers(9, size=(5, 2))].reshape(5, 2, 3, 3)
     units, seeds = rng.integers(5, size=(40, 5)), rng.integers(2, size=(40, 5))
     np.testing.assert_array_equal(metrics._sums(matrices, units, seeds), matrices[units, seeds].sum(axis=1))
 
