@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import make_scorer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -19,6 +20,7 @@ from ser_utils import cache, code
 from ser_utils.errors import StudyError
 from ser_utils.experiment import Data, Key, System, fits_of, own_groups, prediction_table
 from ser_utils.guard import check_fit, check_scaler, is_extra
+from ser_utils.metrics import uar
 from ser_utils.parallel import each
 from ser_utils.progress import progress
 from ser_utils.training import Fit, Fitted
@@ -83,7 +85,7 @@ def run_baseline(
 def fit_each(
     name: str, data: Data, fits: Mapping[Key, Fit], *, desc: str, protocol: str = "", n_jobs: int = 1, scheduler: str = ""
 ) -> dict[Key, tuple[Fit, Fitted]]:
-    """Train one baseline for each fit, which has passed the guard; where a protocol is given, its inner folds choose settings."""
+    """Train one baseline for each fit, which has passed the guard; with a protocol, its inner folds choose settings."""
     chances: dict[Key, np.ndarray] = {}
     tasks = {}
     for key, fit in fits.items():
@@ -155,7 +157,7 @@ def _fit(
     inner = [(train, held) for train, held in _inner(groups) if len(np.unique(y[train])) > 1]  # of one class nothing is learned
     if inner:
         grid = {f"{pipe.steps[-1][0]}__{key}": values for key, values in entry.grid.items()}
-        pipe = GridSearchCV(pipe, grid, scoring="balanced_accuracy", cv=inner).fit(x, y).best_estimator_
+        pipe = GridSearchCV(pipe, grid, scoring=make_scorer(uar), cv=inner).fit(x, y).best_estimator_
     else:
         pipe.fit(x, y)
     check_scaler(pipe[0].scaler_ if extra.any() else pipe[0], own)

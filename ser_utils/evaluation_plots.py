@@ -74,7 +74,7 @@ def ladder(metrics: pd.DataFrame, chance: float, notice: str = "", over: str = "
     notice : str
         Said in the title, such as that the voices are synthetic.
     over : str
-        What the intervals resample, from `ser_utils.metrics.unit`.
+        What the intervals resample, from `ser_utils.metrics.over`.
     """
     uar = metrics[metrics.metric == "uar"]
     protocols = [name for name in LADDER if name in set(uar.protocol)]

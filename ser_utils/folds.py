@@ -128,7 +128,7 @@ def dealt(rows: pd.DataFrame, column: str, *, most: int = MANY, n: int = GROUPS)
     """The group of each row [shape=(n_rows,)]: its own speaker (or what `column` says) where these are at most `most`.
 
     More are dealt into `n` groups of about as many rows and the like shares of emotions, always the same; the groups are
-    named ``group 01`` and so on.
+    named ``group 01`` and so on. Where no emotion has as many speakers (sentences, clips) as that, there are fewer groups.
     """
     names = rows[column].astype(str)
     if names.nunique() <= most:

@@ -49,6 +49,15 @@ def unit(speakers: pd.Series) -> str:
     return "speakers" if speakers.nunique() > 1 and not (speakers == UNKNOWN).any() else "clips"
 
 
+def over(speakers: pd.Series) -> str:
+    """`unit` in words: "speakers", "clips", or with their number where they are few, as in "2 speakers".
+
+    Of two or three speakers an interval is hardly more than their range.
+    """
+    n, name = speakers.nunique(), unit(speakers)
+    return f"{n} speakers" if name == "speakers" and n < 4 else name
+
+
 def by_speaker(predictions: pd.DataFrame) -> pd.DataFrame:
     """The metrics of each speaker, mean over seeds: the columns of `SETUP`, then speaker, metric, value, n_clips."""
     rows = []
@@ -121,12 +130,14 @@ def _sums(matrices: np.ndarray, units: np.ndarray, seeds: np.ndarray) -> np.ndar
     """
     flat = matrices.reshape(-1, matrices[0, 0].size).astype(float)
     drawn, sums = units * matrices.shape[1] + seeds, np.empty((len(units), flat.shape[1]))
-    at_once = max(1, 5_000_000 // len(flat))
+    cells = flat.argmax(axis=1) if (flat.sum(axis=1) == 1).all() else None  # one clip each: count cells, add no matrices
+    width = flat.shape[1] if cells is not None else len(flat)
+    at_once = max(1, 5_000_000 // max(width, drawn.shape[1]))
     for start in range(0, len(drawn), at_once):
         part = drawn[start : start + at_once]
-        places = part + len(flat) * np.arange(len(part))[:, None]
-        counts = np.bincount(places.ravel(), minlength=len(part) * len(flat)).reshape(len(part), len(flat))
-        sums[start : start + at_once] = counts @ flat
+        places = (part if cells is None else cells[part]) + width * np.arange(len(part))[:, None]
+        counts = np.bincount(places.ravel(), minlength=len(part) * width).reshape(len(part), width)
+        sums[start : start + at_once] = counts if cells is not None else counts @ flat
     return sums.reshape(-1, *matrices.shape[2:])
 
 
@@ -226,7 +237,7 @@ def headline(metrics: pd.DataFrame, over: str = "speakers") -> str:
     ----------
     metrics : pd.DataFrame
     over : str
-        What the intervals resample, from `unit`.
+        What the intervals resample, from the function of that name.
     """
     main = main_protocol(metrics.protocol)
     words = WORDS[main]

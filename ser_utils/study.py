@@ -23,7 +23,8 @@ import pandas as pd
 from ser_utils import corpora, manifest, parallel, paths, report
 from ser_utils.errors import StudyError
 from ser_utils.folds import WORDS, main_protocol
-from ser_utils.metrics import headline, unit
+from ser_utils.metrics import headline
+from ser_utils.metrics import over as resampled
 from ser_utils.stages import Stage
 
 KERNEL = "python3"
@@ -457,7 +458,7 @@ def write_index(name: str, corpus: str, parameters: Mapping, failures: Mapping[s
     """``index.html`` of a run: headline, key figure, a card per notebook, parameters and versions."""
     out, entry = paths.out_dir(name), corpora.get_corpus(corpus)
     table = pd.read_csv(out / "metrics.csv") if not failures and (out / "metrics.csv").exists() else None
-    over = unit(corpora.read_utterances(out / "utterances.csv").speaker) if table is not None else "speakers"
+    over = resampled(corpora.read_utterances(out / "utterances.csv").speaker) if table is not None else "speakers"
     main = main_protocol(table.protocol) if table is not None else "speaker"
     key_figure = report.Picture(
         out / "headline.png",

@@ -325,3 +325,34 @@ def test_heat_by_group_of_two_columns_and_of_systems():
 def test_heat_by_group_refuses_what_has_no_cell_of_its_own():
     with pytest.raises(StudyError, match="Found groups emotion, speaker"):
         figures.heat_by_group(pd.concat([GROUPS, GROUPS.assign(model="svm")]))
+
+
+def test_of_many_rows_the_lowest_and_the_highest_are_shown_and_that_is_said():
+    names = [f"{i:02d}" for i in range(40)]
+    values = np.linspace(0, 1, 40)
+    table = pd.DataFrame({"sentence": names, "value": values, "metric": "uar", "n_clips": 1, "n_speakers": 1}).assign(
+        protocol="speaker", model="mlp", features="functionals", speaker_norm="none"
+    )
+    ax = figures.heat_by_group(table).axes[0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == names[:12] + names[-12:]
+    assert ax.get_title(loc="left").endswith("the 12 lowest and the 12 highest of 40 sentences")
+    pairs = pd.DataFrame({"speaker": names, "uar_a": values, "uar_b": 0.5})
+    ax = figures.paired(pairs, CHANCE, a="a", b="b").axes[0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == [*names[:12], *names[-12:], "mean"]
+    dots = {line.get_label(): line.get_xdata() for line in ax.lines}
+    assert dots["a"][-1] == pytest.approx(50), "the mean is of all"
+
+
+def test_importance_of_one_speaker_has_no_whiskers_and_says_why():
+    table = pd.DataFrame({"family": ["f0", "mel"], "drop": [0.1, 0.02], "low": np.nan, "high": np.nan})
+    ax = figures.importance(table).axes[0]
+    assert ax.get_xlabel().endswith("no interval: no two speakers")
+    assert [text.get_text() for text in ax.texts] == ["+10.0", "+2.0"] and np.isfinite(ax.get_xlim()).all()
+
+
+def test_a_ladder_without_speakers_has_its_cost_against_clip():
+    table = METRICS[METRICS.protocol.isin(["as_published", "clip"])]
+    fig = figures.ladder(table, CHANCE, "", "clips")
+    labels = [label.get_text() for label in fig.axes[1].get_xticklabels()]
+    assert labels[-1] == "cost of the leak:\nas published minus\nclip, points" and len(labels) == 3
+    assert "intervals over clips" in fig.get_supxlabel()

@@ -1,6 +1,7 @@
 """From tables to predictions."""
 
 import itertools
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from ser_utils import baselines, experiment, folds, models, paths
 from ser_utils.augment import ORIGINAL
 from ser_utils.baselines import BASELINES, run_baseline
+from ser_utils.corpora import UNKNOWN
 from ser_utils.errors import StudyError
 from ser_utils.experiment import System
 from ser_utils.guard import LeakError
@@ -279,3 +281,106 @@ def test_final_model_takes_features_as_extracted(tables):
     data = load(tables)
     final = experiment.final_model(ORIGINAL_MLP, data, epochs=30, settings={}, batch_size=16)
     assert (final.predict(data.x, verbose=0).argmax(axis=1) == data.y).mean() > 0.9
+
+
+# Other corpora: no speakers, two, or very many
+
+
+def unnamed(tables):
+    """The same without speakers."""
+    return tables[0], tables[1].assign(speaker=UNKNOWN)
+
+
+def test_without_speakers_each_seed_and_fold_of_clips_chooses_for_itself(tables):
+    data = load(unnamed(tables))
+    made = folds.of_seeds(folds.make_folds(data.rows, protocol="clip", seeds=[0, 1], n_folds=2), "clip", [0, 1])
+    result = experiment.run(System("mlp", "f"), data, made, protocol="clip", main="clip", batch_size=16)
+    assert list(result.selection)[:3] == ["seed", "fold", "test_speaker"]
+    assert list(result.inner) == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    for place, inner in result.inner.items():
+        fit = result.fitted[place][0]
+        held = np.concatenate([one.validation for one, _ in inner])
+        assert len(inner) == 5 and not set(data.rows.file.iloc[held]) & set(data.rows.file.iloc[fit.test])
+        assert sorted(held) == sorted(fit.train), "this network trains on original clips, each held out once"
+        chosen = result.selection.query("seed == @place[0] and fold == @place[1] and chosen").epochs.item()
+        assert chosen == fit.epochs
+
+
+def test_clips_tested_by_one_seed_do_not_choose_for_it_by_way_of_another(tables):
+    """What a fold tests is in another seed's training: that seed's inner folds must not decide here."""
+    data = load(unnamed(tables))
+    made = folds.of_seeds(folds.make_folds(data.rows, protocol="clip", seeds=[0, 1], n_folds=2), "clip", [0, 1])
+    test = next(roles["test"] for _, roles in folds.of_fold(made[0], data.rows))
+    x = data.x.copy()
+    x[test] *= -30
+    same = (replace(data, x=one) for one in (data.x, x))
+    first, second = (experiment.run(ORIGINAL_MLP, one, made, protocol="clip", main="clip", batch_size=48) for one in same)
+    for column in ("epochs", "inner_score"):
+        where = "seed == 0 and fold == 1"
+        assert first.selection.query(where)[column].item() == pytest.approx(second.selection.query(where)[column].item())
+    elsewhere = [one.selection.query("fold == 2 or seed == 1").inner_score.tolist() for one in (first, second)]
+    assert elsewhere[0] != elsewhere[1]
+
+
+def test_with_two_speakers_one_is_tested_and_clips_of_the_other_choose(tables):
+    features, utterances = tables
+    utterances = utterances[utterances.speaker.isin(["a", "b"])]
+    data = load((features[features.file.isin(utterances.file)], utterances))
+    result = run(System("mlp", "f"), data, "speaker")
+    for fit, _ in result.fitted.values():
+        inner = experiment.inner_fits(fit, data.rows, 3)
+        assert len(inner) == 4 and len({data.rows.speaker.iloc[fit.test[0]], *data.rows.speaker.iloc[fit.train]}) == 2
+        for one in inner.values():
+            assert not set(data.rows.file.iloc[one.train]) & set(data.rows.file.iloc[one.validation])
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_baselines_without_speakers_and_with_a_class_that_a_fold_does_not_train(tables, name):
+    features, utterances = tables
+    few = utterances[(utterances.emotion != "joy") | (utterances.file == "ajoy1") | (utterances.file == "ajoy2")]
+    data = load(unnamed((features[features.file.isin(few.file)], few)))
+    lonely = data.rows.file.isin(["ajoy1", "ajoy2"])
+    made = folds.make_folds(data.rows, protocol="clip", seeds=[0], n_folds=2)
+    made = pd.concat(
+        [
+            made[~made.file.isin(["ajoy1", "ajoy2"])],
+            data.rows[lonely][["file", "variant"]].assign(
+                protocol="clip", seed="0", fold=1, role=np.where(data.rows[lonely].variant == ORIGINAL, "test", "left_out")
+            ),
+        ]
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        table = run_baseline(name, data, {0: made}, protocol="clip", features="f", speaker_norm="none")
+    assert (table.filter(like="p_").sum(axis=1) - 1).abs().max() < 1e-2
+    if name != "chance":
+        assert (table.p_joy[table.fold == 1] == 0).all(), "nothing was learned of it"
+    if name not in ("chance", "majority"):
+        rest = table[table.emotion != "joy"]
+        assert (rest.emotion == rest.predicted).mean() > 0.75
+
+
+def test_normalisation_by_speaker_takes_known_speakers():
+    known, unknown = pd.Series(["a", "b"]), pd.Series([UNKNOWN, UNKNOWN])
+    assert experiment.usable_norms(["none", "speaker"], known) == ["none", "speaker"]
+    assert experiment.usable_norms(["none", "speaker"], unknown) == ["none"]
+    with pytest.raises(StudyError, match="this corpus has no two speakers that are known: add 'none'"):
+        experiment.usable_norms(["speaker"], unknown)
+
+
+def test_limits_of_a_corpus_are_said(tables):
+    rows, norms = load(tables).rows, ["none", "speaker"]
+    assert experiment.limits(rows, ["clip", "speaker"], wanted=["clip", "speaker"], speaker_norms=norms) == [
+        "The main protocol, which gives the headline, is `speaker`: a voice never heard.",
+        "Settings and epochs are chosen by inner folds that hold out training speakers.",
+    ]
+    said = "\n".join(experiment.limits(rows.assign(speaker=UNKNOWN), ["clip"], wanted=["clip", "speaker"], speaker_norms=norms))
+    assert "is `clip`: a clip never heard, of voices that training may know" in said
+    assert "voice that training does not know" in said and "hold out training clips" in said
+    assert "`speaker_norm=speaker` is left out" in said and said.count("Left out, since `folds.csv`") == 1
+    two = rows[rows.speaker.isin(["a", "b"])]
+    assert "With two speakers" in "".join(experiment.limits(two, ["speaker"], wanted=["speaker"], speaker_norms=norms))
+
+
+def test_cross_validation_without_its_protocol_is_empty():
+    assert list(experiment.cross_validation({})) == ["seed", "fold", "epochs", "loss", "accuracy"]

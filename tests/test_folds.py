@@ -8,6 +8,7 @@ import pytest
 
 from ser_utils import folds
 from ser_utils.augment import ORIGINAL
+from ser_utils.corpora import UNKNOWN
 from ser_utils.errors import StudyError
 from ser_utils.guard import check_fit
 
@@ -154,3 +155,124 @@ def test_seeds_that_folds_lack_are_named():
     assert set(folds.of_seeds(made, "as_published", [0, 1])) == {0, 1}
     with pytest.raises(StudyError, match="for seed 2: run 02_augment_features with N_SEEDS=3"):
         folds.of_seeds(made, "as_published", [0, 1, 2])
+
+
+# Other corpora: unknown or few speakers, or very many
+
+
+def labelled(n_speakers, n_sentences, emotions=EMOTIONS):
+    return rows_of([f"{i:03d}" for i in range(n_speakers)], emotions, [f"s{i:02d}" for i in range(n_sentences)], (ORIGINAL,))
+
+
+@pytest.mark.parametrize(
+    ("changes", "made"),
+    [
+        ({}, ["clip", "sentence", "speaker", "speaker_sentence"]),
+        ({"speaker": UNKNOWN}, ["clip", "sentence"]),
+        ({"sentence": UNKNOWN}, ["clip", "speaker"]),
+        ({"speaker": UNKNOWN, "sentence": UNKNOWN}, ["clip"]),
+        ({"speaker": "a", "sentence": "s1"}, ["clip"]),
+    ],
+)
+def test_possible_protocols_and_the_main_one(changes, made):
+    rows = rows_of().assign(**changes)
+    why = folds.possible(rows)
+    assert [name for name, said in why.items() if not said] == ["as_published", *made]
+    assert folds.main_protocol(made) == ("speaker" if "speaker" in made else "clip")
+    for name, said in why.items():
+        if said:
+            with pytest.raises(StudyError, match=f"The protocol '{name}' is not possible"):
+                folds.make_folds(rows, protocol=name, seeds=[0], n_folds=2)
+
+
+def test_why_a_protocol_is_not_possible():
+    rows = rows_of()
+    assert folds.possible(rows.assign(speaker=UNKNOWN))["speaker"] == "nothing tells the speaker of any clip."
+    some = rows.assign(speaker=rows.speaker.replace("a", UNKNOWN))
+    assert folds.possible(some)["speaker"] == "nothing tells the speaker of 9 of the 36 clips."
+    assert folds.possible(rows.assign(sentence="s1"))["sentence"] == "it needs two or more sentences; found 1 (s1)."
+    own = rows.assign(sentence=rows.emotion)
+    assert "no clip of 'anger' is left to train on" in folds.possible(own)["sentence"]
+
+
+def test_the_plan_says_what_is_made_and_why_not():
+    made = folds.plan(rows_of().assign(sentence=UNKNOWN), ["clip", "sentence", "speaker"]).made
+    assert made["clip"] == "yes" and made["speaker"] == "yes: the main one, of the headline"
+    assert made["sentence"] == "no: nothing tells the sentence of any clip."
+    assert made["as_published"] == "no: PROTOCOLS does not name it."
+    with pytest.raises(StudyError, match="expected 'speaker' or 'clip' among them"):
+        folds.plan(rows_of().assign(speaker=UNKNOWN), ["as_published", "speaker"])
+
+
+@pytest.mark.parametrize(("names", "said"), [(["clips"], "Unknown 'clips' in PROTOCOLS"), ([], "PROTOCOLS is empty")])
+def test_wrong_protocols_list_what_there_is(names, said):
+    with pytest.raises(StudyError, match=f"{said}: expected some of as_published, clip"):
+        folds.check_protocols(names)
+
+
+@pytest.mark.parametrize(
+    ("speakers", "sentences", "n_folds"),
+    [
+        (2, 3, {"speaker": 2, "sentence": 3, "speaker_sentence": 6}),
+        (15, 2, {"speaker": 15, "sentence": 2, "speaker_sentence": 30}),
+        (24, 2, {"speaker": 10, "sentence": 2, "speaker_sentence": 20}),
+        (2, 200, {"speaker": 2, "sentence": 10, "speaker_sentence": 20}),
+        (14, 15, {"speaker": 14, "sentence": 15, "speaker_sentence": 100}),
+    ],
+)
+def test_many_speakers_or_sentences_are_left_out_in_groups(speakers, sentences, n_folds):
+    rows = labelled(speakers, sentences)
+    for protocol, n in n_folds.items():
+        _, found = roles_of(protocol, rows)
+        assert len(found) == n
+        assert sorted(np.concatenate([roles["test"] for roles in found])) == list(range(len(rows)))
+        sizes = [len(roles["test"]) for roles in found]
+        assert max(sizes) <= 4 * min(sizes), "groups are of about the same size"
+        for roles in found:
+            check_fit(rows, protocol=protocol, train=roles["train"], test=roles["test"])
+            assert rows.emotion.iloc[roles["train"]].nunique() == len(EMOTIONS)
+
+
+def test_groups_do_not_depend_on_the_order_of_the_rows():
+    rows = labelled(24, 2)
+    turned = rows.iloc[::-1].reset_index(drop=True)
+    groups = [pd.Series(folds.dealt(part, "speaker"), part.speaker).groupby(level=0).first() for part in (rows, turned)]
+    pd.testing.assert_series_equal(*groups)
+
+
+def test_inner_folds_hold_out_speakers_while_there_are_two_and_else_clips():
+    assert folds.inner_groups(labelled(3, 2), "speaker")[0] == "speaker"
+    assert len(set(folds.inner_groups(labelled(10, 2), "speaker")[1])) == 10
+    assert len(set(folds.inner_groups(labelled(22, 2), "speaker")[1])) == 5
+    one = labelled(1, 4)
+    boundary, groups = folds.inner_groups(one, "speaker")
+    assert boundary == "clip" and pd.Series(groups).value_counts().between(2, 4).all()
+    assert folds.inner_groups(labelled(3, 2), "clip")[0] == "clip"
+    assert [folds.held_out(labelled(n, 2), "speaker") for n in (2, 3)] == ["training clips", "training speakers"]
+
+
+def test_an_emotion_of_some_speakers_stops_nothing():
+    rows = rows_of()
+    some = rows[(rows.emotion != "joy") | rows.speaker.isin(["a", "b"])].reset_index(drop=True)
+    _, found = roles_of("speaker", some)
+    assert len(found) == 4 and all("joy" in set(some.emotion.iloc[roles["train"]]) for roles in found)
+
+
+def test_a_fold_that_trains_on_one_emotion_is_refused():
+    """Of two clips each, half of the splits in two put the two of one emotion together."""
+    rows = rows_of(("a",), ("joy", "anger"), ("s1", "s2"), (ORIGINAL,))
+    with pytest.raises(StudyError, match="Fold 1 of 'clip' trains on fewer than two emotions: add recordings"):
+        folds.make_folds(rows, protocol="clip", seeds=list(range(20)), n_folds=2)
+
+
+def test_nothing_is_said_of_what_training_heard_where_nobody_knows():
+    rows = rows_of().assign(speaker=UNKNOWN)
+    heard = folds.siblings(folds.make_folds(rows, protocol="clip", seeds=[0], n_folds=3), rows)
+    assert heard.speaker.isna().all() and heard.sentence.notna().all()
+
+
+def test_how_speakers_and_sentences_are_left_out_is_told():
+    said = folds.how_left_out(labelled(24, 2).assign(sentence=UNKNOWN))
+    assert said == (
+        "24 speakers: dealt into 10 groups, each of which is left out in turn. No known sentence: none can be left out."
+    )

@@ -133,3 +133,24 @@ def test_as_published_is_let_through_by_name_alone():
 
 def test_every_protocol_declares_its_boundary():
     assert set(folds.SEPARATED) == set(folds.PROTOCOLS)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "some", "no"),
+    [
+        ("clip", "the test clip in calibration", "the test voice with other words"),
+        ("sentence", "the test sentence in another voice", "the test voice with other words"),
+        ("speaker", "the test voice in selection", "the test sentence in another voice"),
+    ],
+)
+def test_what_a_protocol_forbids_is_planted_and_no_more(protocol, some, no):
+    """Also where the other of voice and words is the same for all, since nobody knows it."""
+    rows, found = roles_of(
+        protocol, rows_of().assign(**{"clip": {}, "sentence": {"speaker": "unknown"}}.get(protocol, {"sentence": "unknown"}))
+    )
+    caught = planted(rows, train=found[0]["train"], test=found[0]["test"], protocol=protocol)
+    assert (
+        some in caught
+        and no not in caught
+        and all(f"{protocol}: " in said for name, said in caught.items() if "scaler" not in name)
+    )

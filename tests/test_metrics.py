@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import f1_score, recall_score
 
 from ser_utils import metrics
+from ser_utils.corpora import UNKNOWN
 
 CLASSES = ["neutral", "joy", "anger", "fear"]
 
@@ -171,3 +172,62 @@ def test_headline_says_the_numbers_of_the_table():
 
 def test_percent():
     assert metrics.percent(0.24489) == "24.5 %" and metrics.percent(1, 0) == "100 %"
+
+
+def one_voice(share, **how):
+    """Predictions of clips whose speaker nobody knows."""
+    table = predictions_of(share, n_speakers=1, protocol="clip", **how).assign(speaker=UNKNOWN)
+    return table.assign(file=table.groupby("seed").cumcount().map("{:04d}".format))
+
+
+@pytest.mark.parametrize(
+    ("speakers", "unit", "words"),
+    [
+        (["a", "b", "c", "d"], "speakers", "speakers"),
+        (["a", "b", "b"], "speakers", "2 speakers"),
+        (["a", "a"], "clips", "clips"),
+        ([UNKNOWN], "clips", "clips"),
+        (["a", "b", UNKNOWN], "clips", "clips"),
+    ],
+)
+def test_what_is_resampled(speakers, unit, words):
+    assert metrics.unit(pd.Series(speakers)) == unit and metrics.over(pd.Series(speakers)) == words
+
+
+def test_without_speakers_the_interval_is_of_clips():
+    """Of n clips that are right or wrong, accuracy has the standard error sqrt(p (1 - p) / n)."""
+    row = metrics.summary(one_voice(0.6, n_clips=400, seeds=1)).query("metric == 'accuracy'").iloc[0]
+    expected = 2 * 1.96 * np.sqrt(row.value * (1 - row.value) / 400)
+    assert row.ci_high - row.ci_low == pytest.approx(expected, rel=0.1)
+    assert list(metrics.by_speaker(one_voice(0.6)).speaker.unique()) == [UNKNOWN]
+
+
+@pytest.mark.parametrize("one_clip_each", [False, True])
+def test_sums_of_resamples_are_those_of_adding_the_matrices_up(one_clip_each):
+    rng = np.random.default_rng(0)
+    matrices = rng.integers(0, 9, size=(5, 2, 3, 3))
+    if one_clip_each:
+        matrices = np.eye(9, dtype=int)[rng.integers(9, size=(5, 2))].reshape(5, 2, 3, 3)
+    units, seeds = rng.integers(5, size=(40, 5)), rng.integers(2, size=(40, 5))
+    np.testing.assert_array_equal(metrics._sums(matrices, units, seeds), matrices[units, seeds].sum(axis=1))
+
+
+def test_a_headline_of_known_voices_promises_nothing_of_new_ones():
+    tables = [
+        one_voice(1.0),
+        one_voice(0.0).assign(model="original_mlp", features="original38"),
+        one_voice(1.0).assign(model="original_mlp", features="original38", protocol="as_published"),
+    ]
+    table = metrics.summary(pd.concat(tables), n_resamples=20)
+    said = metrics.headline(table, "clips")
+    assert said.startswith("In a clip it has never heard, of a voice that it may know, the study's network")
+    assert "95 % interval over clips" in said and "0.0 % for a clip it has never heard, of a voice that it may know." in said
+    assert said.endswith("nothing here says how well it does in a voice it does not know.")
+    assert "voice it has never heard" not in said
+    steps = metrics.ladder(table)
+    assert list(steps.columns[3:]) == ["as_published", "clip", "cost_of_the_leak"] and steps.cost_of_the_leak[0] == 100
+
+
+def test_a_ladder_without_the_published_protocol_has_no_cost():
+    steps = metrics.ladder(metrics.summary(predictions_of(0.5), n_resamples=5))
+    assert list(steps.columns[3:]) == ["speaker", "cost_of_the_leak"] and steps.cost_of_the_leak.isna().all()

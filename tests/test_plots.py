@@ -296,3 +296,25 @@ def test_headline_shows_uar_interval_and_chance():
 
 def test_headline_of_real_voices_has_no_notice():
     assert plots.headline(BARS, 1 / 7, "").axes[0].get_title(loc="left") == "How well is emotion heard?"
+
+
+MANY = pd.concat([CLIPS[CLIPS.speaker == "f1"].assign(speaker=f"{i:02d}") for i in range(30)], ignore_index=True)
+
+
+def test_of_many_speakers_a_figure_shows_a_part_and_says_so():
+    ax = plots.counts(MANY, CLASSES).axes[0]
+    assert len(ax.get_yticklabels()) == 24 and ax.get_title(loc="left").endswith(", the first 24 of 30")
+    ax = plots.feature_spread(MANY, "zcr", CLASSES).axes[0]
+    assert len(ax.get_xticklabels()) == 12 and ax.get_title(loc="left").endswith(", the first 12 of 30")
+    ax = plots.levels_by_speaker(MANY, CLASSES).axes[0]
+    assert len(ax.lines) == 31 and [text.get_text() for text in ax.get_legend().get_texts()] == ["mean of 30 speakers"]
+
+
+def test_shares_without_speakers_speak_of_emotions_alone():
+    ax = plots.variance_shares(SHARES[["emotion"]]).axes[0]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["between emotions"]
+    assert "speaker" not in ax.get_title(loc="left")
+
+
+def test_a_headline_says_what_its_intervals_resample():
+    assert plots.headline(BARS, 1 / 7, "", "clips").axes[0].get_xlabel().endswith("95 % interval over clips")

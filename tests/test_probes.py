@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from test_experiment import MLP, ORIGINAL_MLP, load, quick, run, tables  # noqa: F401  (fixtures)
 
-from ser_utils import experiment, probes
-from ser_utils.calibration import fit_temperature
+from ser_utils import experiment, folds, probes
+from ser_utils.calibration import apply_temperature, fit_temperature, from_predictions, of_norm, tempered
+from ser_utils.corpora import UNKNOWN
 from ser_utils.guard import LeakError
 
 
@@ -66,3 +67,30 @@ def test_a_calibration_that_saw_the_test_speaker_is_caught(tables):  # noqa: F81
     result.inner[1][0] = (replace(fit, validation=result.fitted[0, 1][0].test), done)
     with pytest.raises(LeakError, match="in calibration and in test"):
         probes.temperatures(data, result)
+
+
+def test_temperatures_of_clips_are_by_seed_and_fold(tables):  # noqa: F811
+    data = load((tables[0], tables[1].assign(speaker=UNKNOWN)))
+    made = folds.of_seeds(folds.make_folds(data.rows, protocol="clip", seeds=[0, 1], n_folds=2), "clip", [0, 1])
+    result = experiment.run(ORIGINAL_MLP, data, made, protocol="clip", main="clip", batch_size=16)
+    found = probes.temperatures(data, result, protocol="clip")
+    assert list(found) == ["seed", "fold", "temperature"] and len(found) == 4
+    predicted = experiment.prediction_table(result.fitted, data, ORIGINAL_MLP, "clip")
+    warmth = of_norm(found.assign(speaker_norm="none"), "none")
+    told = tempered(predicted, warmth)
+    where = ((predicted.seed == 1) & (predicted.fold == 2)).to_numpy()
+    p, _ = from_predictions(predicted)
+    np.testing.assert_array_equal(told[where], apply_temperature(p[where], warmth[1, 2]))
+    drops = probes.importance(ORIGINAL_MLP, data, result, n_repeats=2)
+    assert list(drops.speaker.unique()) == [UNKNOWN] and drops["drop"].notna().all()
+
+
+def test_a_fold_of_several_speakers_is_asked_speaker_by_speaker(tables, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(folds, "MANY", 3)
+    monkeypatch.setattr(folds.dealt, "__kwdefaults__", {"most": 3, "n": 2})
+    raw, data = load(tables), load(tables, speaker_norm="speaker")
+    result = run(MLP, data, "speaker")
+    assert len(result.fitted) == 2 and set(result.selection.test_speaker.str.len()) == {3}
+    assert sorted(probes.importance(MLP, data, result, n_repeats=1).speaker.unique()) == list("abcd")
+    curve = probes.enrolment(MLP, raw, data, result, sizes=(1,), n_repeats=1)
+    assert curve.groupby("n_clips").speaker.nunique().to_dict() == {1: 4, 12: 4}

@@ -392,3 +392,28 @@ def test_mean_over_speakers_with_its_interval():
     assert found.uar.to_dict() == pytest.approx({"a": 0.5, "b": 0.5})
     assert (found.low["a"], found.high["a"]) == stats.interval(np.array(values["a"]))
     assert found.low["b"] == found.high["b"] == 0.5
+
+
+def test_without_speakers_clips_are_compared_and_their_mean_is_the_uar():
+    rng = np.random.default_rng(0)
+    a, b = (right_with(rng, [share], n_clips=200).assign(speaker="unknown") for share in (0.9, 0.4))
+    a, b = (table[(table.emotion != "joy") | (table.file < "s0/0040.wav")] for table in (a, b))  # a class that is small
+    found = stats.compare(a, b)
+    assert found["uar_a"] == pytest.approx(stats.uar_by(a, ["speaker"]).item())
+    assert found["difference"] == pytest.approx(found["uar_a"] - found["uar_b"])
+    assert found["n_clips"] == a.file.nunique() and "n_speakers" not in found and len(found["speakers"]) == 1
+    assert 0 < found["ci_low"] < found["difference"] < found["ci_high"] and found["p"] == found["smallest_p"] == 1 / 20_001
+    same = stats.compare(a, a)
+    assert same["p"] == 1 and same["ci_low"] == same["ci_high"] == 0
+
+
+def test_draws_in_parts_are_the_draws_at_once(monkeypatch):
+    values = np.random.default_rng(0).normal(0.3, 1, 40)
+    whole = stats.interval(values), stats.sign_flip(values)
+    monkeypatch.setattr(stats, "AT_ONCE", 1000)
+    assert (stats.interval(values), stats.sign_flip(values)) == whole
+
+
+def test_one_speaker_has_a_mean_and_no_interval():
+    found = stats.over_speakers(pd.DataFrame({"family": ["f0"], "drop": [0.2]}), "drop", ["family"])
+    assert found["drop"].item() == 0.2 and found[["low", "high"]].isna().all(axis=None)
