@@ -510,9 +510,13 @@ def probabilities(system: System, data: Data, fit: Fit, done: Fitted, x: np.ndar
     """What a fitted network says [shape=(n, n_classes)] of other features [shape=(n, ...)], as `data` has them."""
     network = _built(system.model, len(data.names), len(data.classes), tuple(sorted(fit.settings.items())))
     network.set_weights(done.weights)
-    if x.dtype == object:
-        return np.asarray(network(padded([done.scaler.transform(clip) for clip in x])))
-    return np.asarray(network(done.scaler.transform(x)))
+    x = [done.scaler.transform(clip) for clip in x] if x.dtype == object else done.scaler.transform(x)
+    return np.asarray(network(as_input(x)))
+
+
+def as_input(x: np.ndarray | list[np.ndarray]) -> np.ndarray:
+    """Features as a network takes them: rows as they are, sequences padded and with a mask (see `ser_utils.models`)."""
+    return padded(list(x)) if isinstance(x, list) or x.dtype == object else x
 
 
 @functools.lru_cache(maxsize=4)

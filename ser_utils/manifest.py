@@ -38,7 +38,7 @@ STAGES = {
     "folds": ("folds.csv",),
     "training": (
         "predictions*.csv",
-        "selection.csv",
+        "*selection.csv",
         "temperatures.csv",
         "importance.csv",
         "enrolment.csv",
@@ -52,7 +52,7 @@ STAGES = {
 """The stages in their order, and the names of their files: what one notebook hands on to the next; the rest are tables."""
 KEPT_OUT = ("*.npz", "model/*")
 """Results that git does not keep, so that a fresh clone lacks them."""
-NOT_RESULTS = ("manifest.json", "run.json", "source.json")
+NOT_RESULTS = ("manifest.json", "run.json", "source.json", "training_times.csv")
 FAILURES = ("differs", "missing")
 STATUSES = (*FAILURES, "same", "new", "not here")
 SIZES = ["what", "largest_absolute", "absolute_in", "largest_relative", "relative_in", "n_texts"]

@@ -45,7 +45,10 @@ def importance(system: System, data: Data, result: Result, *, n_repeats: int = 5
     -------
     pd.DataFrame [columns=family, speaker, drop]
         `drop` in UAR (0 to 1), mean over seeds and repeats; a family is what stands before the first underscore of a name.
+        Empty for sequences, which have no families.
     """
+    if data.x.dtype == object:
+        return pd.DataFrame(columns=["family", "speaker", "drop"])
     families = pd.Series([name.split("_")[0] for name in data.names])
     rng, drops = np.random.default_rng(seed), []
     for fit, done, name, test in ((*one, *voice) for one in result.fitted.values() for voice in _voices(data, one[0])):
@@ -123,10 +126,21 @@ def enrolment(
 def _spread(raw: Data, rows: np.ndarray) -> np.ndarray:
     """The variance of each feature within a speaker, mean over the speakers of the rows."""
     speakers = raw.rows.speaker.iloc[rows]
-    return np.mean([raw.x[rows[(speakers == name).to_numpy()]].var(axis=0) for name in speakers.unique()], axis=0)
+    return np.mean([_frames(raw.x[rows[(speakers == name).to_numpy()]]).var(axis=0) for name in speakers.unique()], axis=0)
+
+
+def _frames(x: np.ndarray) -> np.ndarray:
+    """Rows as they are; of sequences all frames [shape=(n, n_features)]."""
+    return np.concatenate(list(x)) if x.dtype == object else x
 
 
 def _normalised(own: np.ndarray, part: np.ndarray, spread: np.ndarray, weight: int) -> np.ndarray:
     """A speaker's clips by the mean and spread of a part of them; `spread` weighs as much as so many clips."""
-    n = len(part)
-    return (own - part.mean(axis=0)) / scale_of(np.sqrt((n * part.var(axis=0) + weight * spread) / (n + weight)))
+    n, part = len(part), _frames(part)
+    scale = scale_of(np.sqrt((n * part.var(axis=0) + weight * spread) / (n + weight)))
+    if own.dtype != object:
+        return (own - part.mean(axis=0)) / scale
+    normalised = np.empty_like(own)
+    for i, clip in enumerate(own):
+        normalised[i] = (clip - part.mean(axis=0)) / scale
+    return normalised

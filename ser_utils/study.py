@@ -35,7 +35,7 @@ QUIET_KERNEL = [
 PACKAGES = ("tensorflow", "keras", "librosa", "numpy", "scikit-learn", "pandas", "papermill")
 LEAST = {"N_SEEDS": 1, "N_FOLDS": 2, "N_RESAMPLES": 1, "N_PERMUTATIONS": 1, "BATCH_SIZE": 0}
 """The smallest value of parameters that count something."""
-PREPARED = ("utterances.csv", "folds.csv", "features_original38.csv", "features_functionals.npz")
+PREPARED = ("utterances.csv", "folds.csv", "features_original38.csv", "features_functionals.npz", "features_log_mel.npz")
 """What a corpus must have before another may train on it as well."""
 TYPES = {"int": int, "float": (int, float), "str": str, "bool": bool, "list": list, "dict": dict}
 
