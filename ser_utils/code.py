@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import platform
 import sys
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -28,6 +29,7 @@ PACKAGES = (
 """Packages whose versions can change a result."""
 PACKAGE = __name__.partition(".")[0]  # its __init__ sets how TensorFlow computes
 LOADED = time.time()
+_TURN = threading.Lock()  # Python 3.11 may fail to parse source in two threads at once (its issue 106905)
 
 
 def modules() -> list[str]:
@@ -56,7 +58,8 @@ def version(*what: str | Callable, alone: str = "") -> str | None:
     if "__main__" in names or any(isinstance(one, partial) or getattr(one, "__closure__", None) for one in what):
         return None
     names = tuple(sorted(names))
-    return None if any(map(_is_changed, _files(names, alone))) else _version(names, alone)
+    with _TURN:
+        return None if any(map(_is_changed, _files(names, alone))) else _version(names, alone)
 
 
 @functools.cache

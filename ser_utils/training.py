@@ -172,12 +172,9 @@ def _entry(model: str, x: np.ndarray, y: np.ndarray, trainings: list[list[Fit]],
         [(fit.seed, fit.epochs, fit.stop_early, fit.keep_weights, sorted(fit.settings.items())) for fit in twins]
         for twins in trainings
     ]
-    frames = {}
     if entry.sequences:
-        frames, x = (
-            {"lengths": np.array([len(clip) for clip in x]), "draw": [fit.draw for fit, *_ in trainings]},
-            np.concatenate(x),
-        )
+        rows |= {"lengths": np.array([len(clip) for clip in x]), "draw": [fit.draw for fit, *_ in trainings]}
+        x = np.concatenate(x)
     learns = [entry.label_smoothing, entry.balanced, entry.patience, entry.min_delta]
     computed_by = code.version(entry.build, entry.optimizer, __name__)
     return cache.key(
@@ -189,7 +186,6 @@ def _entry(model: str, x: np.ndarray, y: np.ndarray, trainings: list[list[Fit]],
         learns=learns,
         n_classes=n_classes,
         batch_size=batch_size,
-        **frames,
         **rows,
     )
 
