@@ -55,6 +55,7 @@ def by_speaker(table: pd.DataFrame, metrics: pd.DataFrame, chance: float) -> Fig
     """
     norms, models = metrics.speaker_norm.unique(), list(metrics.model.unique())
     names = sorted(table.speaker.unique()) if table.speaker.nunique() <= MOST_SPEAKERS else []
+    right = min(103, 100 * max(metrics.ci_high.max(), table.value.max()) + 3)
     size = (5.2 * len(norms), 1.9 + 0.42 * (len(names) + 1))
     fig, axes = plt.subplots(1, len(norms), figsize=size, sharey=True, sharex=True, squeeze=False)
     for ax, norm in zip(axes[0], norms, strict=True):
@@ -68,7 +69,7 @@ def by_speaker(table: pd.DataFrame, metrics: pd.DataFrame, chance: float) -> Fig
             ax.errorbar(100 * row.value, len(names) + place, xerr=error, fmt="D", capsize=3, **style)
         ax.axvline(100 * chance, color="black", linestyle=":", linewidth=1)
         ax.axhline(len(names) - 0.5, color="black", linewidth=0.8)
-        ax.set(xlabel=UAR, xlim=(0, None), ylim=(len(names) + 0.6, -0.6))
+        ax.set(xlabel=UAR, xlim=(0, right), ylim=(len(names) + 0.6, -0.6))
         ax.set_title(f"speaker_norm={norm}", pad=26)
         ax.set_yticks(range(len(names) + 1), [*names, "all"])
         ax.grid(False, axis="y")
