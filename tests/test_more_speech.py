@@ -341,16 +341,15 @@ def test_a_stage_follows_from_its_extra_corpora(runs):
 
 
 def test_prepared_corpora_are_read_as_extracted(tmp_path, monkeypatch, main):
-    from ser_utils.features import FEATURE_SETS, FILES, write_table
+    from ser_utils.features import FEATURE_SETS, file_name, write_table
 
     monkeypatch.setattr(paths, "OUT", tmp_path)
     rows = main.rows.assign(corpus="mine", duration_s=1.0)
     rows.drop_duplicates("file").drop(columns="variant").to_csv(paths.out_dir("mine") / "utterances.csv", index=False)
     names = list(FEATURE_SETS["original38"].names)
     values = np.random.default_rng(0).normal(size=(len(rows), len(names)))
-    write_table(
-        main.rows[["file", "variant"]].join(pd.DataFrame(values, columns=names)), tmp_path / "mine" / FILES["original38"]
-    )
+    table = main.rows[["file", "variant"]].join(pd.DataFrame(values, columns=names))
+    write_table(table, tmp_path / "mine" / file_name("original38"))
     data = more_speech.read(["mine"], "original38")["mine"]
     np.testing.assert_allclose(data.x, values, rtol=1e-5)
     assert list(data.rows.emotion) == list(main.rows.emotion)
