@@ -49,13 +49,13 @@ class System:
     speaker_norm: str = "none"
 
 
-def systems(model: str, features: str, speaker_norms: list[str]) -> dict[str, System]:
-    """The systems that a notebook's parameters name, by normalisation; without `features`, on the model's own.
+def heard_by(model: str, features: str = "") -> str:
+    """The feature set that a model is to listen to: the one named, else its own.
 
     Raises
     ------
     StudyError
-        A name is unknown, the model cannot take the features, or the system is the original one, which is tested anyway.
+        A name is unknown, or the model cannot take the features.
     """
     features = features or get_model(model).features
     if get_feature_set(features).sequences != get_model(model).sequences:
@@ -64,11 +64,27 @@ def systems(model: str, features: str, speaker_norms: list[str]) -> dict[str, Sy
         raise StudyError(
             f"The model {model!r} takes {kind}, which {features!r} is not: expected FEATURES among {', '.join(fit)}."
         )
-    if not speaker_norms or not set(speaker_norms) <= set(SPEAKER_NORMS):
-        raise StudyError(f"SPEAKER_NORMS is {speaker_norms}: expected one or both of {', '.join(SPEAKER_NORMS)}.")
+    return features
+
+
+def systems(model: str, features: str, speaker_norms: list[str]) -> dict[str, System]:
+    """The systems that a notebook's parameters name, by normalisation; without `features`, on the model's own.
+
+    Raises
+    ------
+    StudyError
+        A name is unknown, the model cannot take the features, or the system is the original one, which is tested anyway.
+    """
+    features = heard_by(model, features)
+    _check_norms(speaker_norms)
     if (model, features) == ("original_mlp", "original38"):
         raise StudyError("The original network on the original features is tested anyway: name another MODEL or FEATURES.")
     return {norm: System(model, features, norm) for norm in SPEAKER_NORMS if norm in speaker_norms}
+
+
+def _check_norms(speaker_norms: list[str]) -> None:
+    if not speaker_norms or not set(speaker_norms) <= set(SPEAKER_NORMS):
+        raise StudyError(f"SPEAKER_NORMS is {speaker_norms}: expected one or both of {', '.join(SPEAKER_NORMS)}.")
 
 
 def usable_norms(speaker_norms: list[str], speakers: pd.Series) -> list[str]:
@@ -77,10 +93,12 @@ def usable_norms(speaker_norms: list[str], speakers: pd.Series) -> list[str]:
     Raises
     ------
     StudyError
-        None is left.
+        A name is unknown, or none is left.
     """
-    usable = [name for name in speaker_norms if name != "speaker" or unit(speakers) == "speakers"]
-    if speaker_norms and not usable:
+    _check_norms(speaker_norms)
+    allowed = SPEAKER_NORMS if unit(speakers) == "speakers" else ("none",)
+    usable = [name for name in allowed if name in speaker_norms]
+    if not usable:
         raise StudyError("SPEAKER_NORMS is ['speaker'], and this corpus has no two speakers that are known: add 'none'.")
     return usable
 

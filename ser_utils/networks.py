@@ -9,15 +9,19 @@ import pandas as pd
 
 from ser_utils import more_speech, stats
 from ser_utils.errors import StudyError
-from ser_utils.experiment import Data, Result, System, load, prediction_table, run, systems
+from ser_utils.experiment import Data, Result, System, heard_by, load, prediction_table, run
 from ser_utils.features import get_feature_set
 from ser_utils.metrics import SETUP
 from ser_utils.models import MODELS, build_network, get_model
 
 
-def check(names: list[str]) -> None:
-    """Raise `StudyError` where a name is not a model's, or is there twice."""
+def check(names: list[str], search: int = 0) -> None:
+    """Raise `StudyError` where a name is not a model's, is there twice, or is of one that has nothing to search."""
     for name in names:
+        if search and not get_model(name).search:
+            raise StudyError(
+                f"SEARCH is {search}, but {name!r} in MODELS names no settings to search: set it to 0 or leave it out."
+            )
         get_model(name)
         if names.count(name) > 1:
             raise StudyError(f"MODELS names {name!r} twice: name each model once.")
@@ -105,16 +109,16 @@ def run_networks(
     n_jobs, scheduler
         See `ser_utils.parallel`.
     """
-    check(names)
+    check(names, search)
     predictions, costs, selection = [], [], []
-    how = {"protocol": protocol, "search": search, "n_jobs": n_jobs, "scheduler": scheduler}
+    how = {"protocol": protocol, "main": protocol, "search": search, "n_jobs": n_jobs, "scheduler": scheduler}
     for name, norm in itertools.product(names, speaker_norms):
-        system = systems(name, "", [norm])[norm]
-        main = load(tables[system.features], utterances, drop=drop, rename=rename, speaker_norm=norm)
-        heard = {name: main}
+        system = System(name, heard_by(name), norm)
+        own = load(tables[system.features], utterances, drop=drop, rename=rename, speaker_norm=norm)
+        heard = {name: own}
         if others := (extra or {}).get(system.features):
-            fitting = more_speech.fitting(main, others, drop=drop, rename=rename)[0]
-            heard["+".join([name, *others])] = more_speech.join(main, fitting, speaker_norm=norm)
+            fitting = more_speech.fitting(own, others, drop=drop, rename=rename)[0]
+            heard["+".join([name, *others])] = more_speech.join(own, fitting, speaker_norm=norm)
         for told, data in heard.items():
             result, called = run(system, data, folds, **how), replace(system, model=told)
             predictions.append(prediction_table(result.fitted, data, called, protocol))
@@ -124,7 +128,10 @@ def run_networks(
 
 
 def cost(system: System, data: Data, result: Result) -> dict:
-    """What a network takes: numbers trained, epochs, fits, and seconds for a fit of all training speakers on one core."""
+    """What a network takes: numbers trained, epochs, fits, and seconds for a fit of a whole training side on one core.
+
+    The inner fits are those of all settings that were tried.
+    """
     fits = [pair for _, pair in sorted(result.fitted.items())]
     sizes = [size_of(build_network(system.model, len(data.names), len(data.classes), **fit.settings)) for fit, _ in fits]
     return {
@@ -132,7 +139,7 @@ def cost(system: System, data: Data, result: Result) -> dict:
         "parameters": int(median(sizes)),
         "epochs": median([done.epochs for _, done in fits]),
         "fits": len(fits),
-        "inner_fits": sum(len(pairs) for pairs in result.inner.values()),
+        "inner_fits": sum(len(pairs) for pairs in result.inner.values()) * result.selection.settings.nunique(),
         "seconds_per_fit": round(median([done.seconds for _, done in fits]), 2),
     }
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from ser_utils.augment import STRENGTHS
 from ser_utils.corpora import get_corpus, utterance_table
-from ser_utils.experiment import load, prediction_table, run, systems
+from ser_utils.experiment import System, heard_by, load, prediction_table, run, usable_norms
 from ser_utils.extraction import feature_tables
 from ser_utils.folds import main_protocol, make_folds, of_seeds, possible
 from ser_utils.metrics import summary
@@ -49,8 +49,9 @@ def trial(
     StudyError
         A name is unknown, the corpus is not there or cannot be split, or the network does not fit.
     """
-    entry, system = get_corpus(corpus), systems(model, features, [speaker_norm])[speaker_norm]
+    entry, system = get_corpus(corpus), System(model, heard_by(model, features), speaker_norm)
     utterances, _ = utterance_table(entry)
+    usable_norms([speaker_norm], utterances.speaker)
     how = {"root": entry.root, "features": [system.features], "variants": list(variants), "strengths": STRENGTHS}
     table = feature_tables(list(utterances.file), n_jobs=n_jobs, **how)[system.features]
     data = load(table, utterances, drop=[], rename={}, speaker_norm=speaker_norm)

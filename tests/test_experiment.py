@@ -364,6 +364,9 @@ def test_normalisation_by_speaker_takes_known_speakers():
     known, unknown = pd.Series(["a", "b"]), pd.Series([UNKNOWN, UNKNOWN])
     assert experiment.usable_norms(["none", "speaker"], known) == ["none", "speaker"]
     assert experiment.usable_norms(["none", "speaker"], unknown) == ["none"]
+    assert experiment.usable_norms(["speaker", "none", "none"], known) == ["none", "speaker"], "each once, in their order"
+    with pytest.raises(StudyError, match="SPEAKER_NORMS is .*'room'.*: expected one or both of none, speaker"):
+        experiment.usable_norms(["none", "room"], known)
     with pytest.raises(StudyError, match="this corpus has no two speakers that are known: add 'none'"):
         experiment.usable_norms(["speaker"], unknown)
 

@@ -1,5 +1,6 @@
 """The examples of docs/extending.md, run as they stand there, on tiny corpora made here."""
 
+import contextlib
 import re
 from unittest import mock
 
@@ -8,6 +9,7 @@ from recordings import tone
 
 from ser_utils import augment, corpora, features, models, paths
 from ser_utils.code import imported
+from ser_utils.errors import StudyError
 from ser_utils.trial import trial
 
 PAGE = (paths.ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -30,9 +32,10 @@ def study(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(paths, "DATA", tmp_path / "data")
     monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
-    with mock.patch.dict(corpora.CORPORA), mock.patch.dict(features.FEATURE_SETS):
-        with mock.patch.dict(augment.AUGMENTATIONS), mock.patch.dict(models.MODELS):
-            yield
+    with contextlib.ExitStack() as forget:
+        for registry, _ in REGISTRIES.values():
+            forget.enter_context(mock.patch.dict(registry))
+        yield
 
 
 def test_each_registry_has_its_example():
@@ -66,5 +69,7 @@ def test_trial_without_speakers_is_of_clips(study, tmp_path):
     for number in range(6):
         for emotion in ("joy", "anger"):
             tone(tmp_path / "data" / "flat" / emotion / f"{number}.wav", duration_s=0.3)
-    found = trial("data/flat", model="original_mlp", features="functionals")
-    assert set(found.protocol) == {"clip"} and set(found.n_clips) == {12}
+    found = trial("data/flat", model="original_mlp")
+    assert set(found.protocol) == {"clip"} and set(found.n_clips) == {12} and set(found.features) == {"original38"}
+    with pytest.raises(StudyError, match="this corpus has no two speakers that are known"):
+        trial("data/flat", speaker_norm="speaker")
