@@ -7,7 +7,7 @@ what it left, by hashes. Without a marker, as after a crash, it is run anew, and
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import nbformat
@@ -39,15 +39,29 @@ class Stage:
         """Where it says that the stage ended well."""
         return paths.OUT / self.run / "executed" / f"{self.book.stem}.json"
 
-    def is_done(self) -> bool:
-        """Whether running the notebook again would change nothing."""
+    def _kept(self) -> tuple[dict, dict]:
+        """What it depended on when it last ended well, and what it left; nothing where it did not."""
         try:
             kept = json.loads(self.marker.read_text(encoding="utf-8"))
-            inputs, left = kept["depends_on"], kept["left"].items()
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return dict(kept["depends_on"]), dict(kept["left"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}, {}
+
+    def as_before(self) -> "Stage":
+        """The same under the parameters with which it last ended well, where it did."""
+        return replace(self, parameters=self._kept()[0].get("parameters", self.parameters))
+
+    def is_done(self) -> bool:
+        """Whether running the notebook again would change nothing."""
+        inputs, left = self._kept()
+        if not inputs:
             return False
         now = self.depends_on()
-        return inputs == now and now["code"] is not None and all(file_hash(_place(name)) == digest for name, digest in left)
+        return (
+            inputs == now
+            and now["code"] is not None
+            and all(file_hash(_place(name)) == digest for name, digest in left.items())
+        )
 
     def start(self) -> None:
         """Forget an earlier end, and note what is there, to see later what the notebook has written.

@@ -3,6 +3,7 @@
 papermill takes an unknown parameter with a warning and goes on; this runner checks names and types before it computes anything.
 """
 
+import ast
 import contextlib
 import fcntl
 import json
@@ -33,7 +34,7 @@ QUIET_KERNEL = [
     "--IPKernelApp.exec_lines=__import__('logging').getLogger('asyncio').setLevel('CRITICAL')",  # nor tell how it ends
 ]
 PACKAGES = ("tensorflow", "keras", "librosa", "numpy", "scikit-learn", "pandas", "papermill")
-LEAST = {"N_SEEDS": 1, "N_FOLDS": 2, "N_RESAMPLES": 1, "N_PERMUTATIONS": 1, "BATCH_SIZE": 0}
+LEAST = {"N_SEEDS": 1, "N_FOLDS": 2, "N_RESAMPLES": 1, "N_PERMUTATIONS": 1, "BATCH_SIZE": 0, "SEARCH": 0}
 """The smallest value of parameters that count something."""
 PREPARED = ("utterances.csv", "folds.csv", "features_original38.csv", "features_functionals.npz", "features_log_mel.npz")
 """What a corpus must have before another may train on it as well."""
@@ -155,6 +156,9 @@ def run(corpus: str | None = None, *, settings: Sequence[str] = (), start: str =
     if choose_corpus(parameters.get("CORPUS", chosen), scheme) != chosen:
         raise StudyError(f"Two corpora: {chosen} and CORPUS={parameters['CORPUS']}; name one of them.")
     parameters["CORPUS"], entry = chosen, corpora.get_corpus(chosen, scheme)
+    _check_choices(parameters, known)
+    if "EXTRA_CORPORA" in parameters:  # with whole paths: the notebooks run in another folder
+        parameters["EXTRA_CORPORA"] = [choose_corpus(one) for one in parameters["EXTRA_CORPORA"]]
     name = paths.run_name(entry.name, parameters.get("VARIANT", ""))
     if fresh and start:
         raise StudyError(f"--fresh removes what --from {start} would start from: use one of them.")
@@ -207,12 +211,57 @@ def _see_that_it_is_there(corpus: corpora.Corpus) -> None:
     fetch(corpus.name)
 
 
+def _check_choices(parameters: Mapping, known: Mapping[str, dict]) -> None:
+    """Raise `StudyError` where parameters name no network, protocol or the like, as the notebooks would later do themselves."""
+    names = ("AUGMENTATIONS", "PROTOCOLS", "BASELINES", "MODEL", "FEATURES", "SPEAKER_NORMS", "SEARCH", "MODELS")
+    if not set(names) & set(parameters):
+        return
+    from ser_utils import augment, baselines, experiment, folds, models, networks  # TensorFlow takes seconds
+
+    variants, protocols, classical, model, features, norms, search, others = (
+        parameters.get(name, ast.literal_eval(known[name]["default"])) for name in names
+    )
+    augment.check_variants(variants)
+    folds.check_protocols(protocols)
+    main_protocol(protocols)
+    baselines.check(classical)
+    experiment.systems(model, features, norms)
+    models.searched(models.get_model(model), search)
+    networks.check(others, search)
+
+
 def _prepare_extra(corpus: str, extra: Sequence[str]) -> None:
-    """`ensure_extra` before anything is computed, with a line on what takes its time."""
-    for name in ensure_extra(corpus, extra):
-        if not all((paths.OUT / name / file).exists() for file in PREPARED):
-            print(f"Preparing the extra corpus {name}, as 01 and 02 do ...", flush=True)
-    ensure_extra(corpus, extra, *PREPARED)
+    """Prepare extra corpora by the notebooks that write `PREPARED`, each in a run of its own, as if it were the only one.
+
+    One that was prepared before is prepared again, with the parameters of then, where its recordings or the code are others.
+
+    Raises
+    ------
+    StudyError
+        See `ensure_extra`; or a notebook fails.
+    """
+    for given, name in zip(extra, ensure_extra(corpus, extra), strict=True):
+        entry, books = (
+            corpora.get_corpus(given),
+            [book for book in notebooks() if {*PREPARED} & {*_about(book).get("writes", [])}],
+        )
+        there = all((paths.OUT / name / file).exists() for file in PREPARED)
+        if there and not entry.is_own and not corpora.has_audio(entry.root):
+            continue  # what was made of its recordings is all that is needed
+        _see_that_it_is_there(entry)
+        stages = [Stage(book, name, given, {"CORPUS": given}).as_before() for book in books]
+        with _alone(name):
+            if there and all(stage.is_done() for stage in stages):
+                continue
+            print(f"Preparing the extra corpus {name}:", flush=True)
+            corpora.run_folder(entry)
+            if failures := _run_notebooks(stages, again=False, forget=False):
+                raise StudyError(f"The extra corpus {name} cannot be prepared: {' '.join(failures.values())}")
+
+
+def _about(book: Path) -> dict:
+    """What a notebook says of itself: what it reads and writes, and how it stands in the index."""
+    return nbformat.read(book, as_version=4).metadata.get("ser", {})
 
 
 @contextlib.contextmanager
@@ -243,7 +292,7 @@ def _check_earlier(first: Path, name: str) -> None:
     for book in notebooks():
         if book.stem >= first.stem:
             return
-        for file in nbformat.read(book, as_version=4).metadata.get("ser", {}).get("writes", []):
+        for file in _about(book).get("writes", []):
             if not (paths.OUT / name / file).exists():
                 raise StudyError(
                     f"--from {first.stem[:2]}: {file}, which {book.stem} writes, is not in out/{name}; run without --from."
@@ -401,7 +450,7 @@ def ensure(corpus: str, run: str, *files: str) -> None:
     """
     known = corpora.get_corpus(corpus)
     for book in notebooks():
-        writes = nbformat.read(book, as_version=4).metadata.get("ser", {}).get("writes", [])
+        writes = _about(book).get("writes", [])
         wanted = [name for name in files if name in writes and not (paths.OUT / run / name).exists()]
         if wanted:
             variant = run.removeprefix(known.name).removeprefix("-")
@@ -467,7 +516,7 @@ def write_index(name: str, corpus: str, parameters: Mapping, failures: Mapping[s
     )
     entries = []
     for book in notebooks():
-        about = nbformat.read(book, as_version=4).metadata.get("ser", {})
+        about = _about(book)
         page = paths.REPORTS / name / f"{book.stem}.html"
         status = "failed" if book.stem in failures else "ok" if page.exists() else "not run"
         entries.append(

@@ -1,5 +1,6 @@
 """Notebooks are run again when something that they follow from has changed, or something they left, and only then."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -7,7 +8,7 @@ import shutil
 import nbformat
 import pytest
 
-from ser_utils import __main__, code, parallel, paths, stages, study
+from ser_utils import __main__, code, corpora, parallel, paths, stages, study
 from ser_utils.errors import StudyError
 
 ALL = ["01_first", "02_second", "03_third"]
@@ -211,6 +212,50 @@ def test_a_variant_is_a_run_of_its_own(ran):
     run_again(ran)
     assert run_again(ran, 'VARIANT="mine"') == ALL
     assert run_again(ran) == [] == run_again(ran, 'VARIANT="mine"')
+
+
+# Extra corpora
+
+
+@pytest.fixture
+def other(small_study, monkeypatch):
+    """A second corpus, of which the third notebook takes what the first two make."""
+    monkeypatch.setitem(corpora.CORPORA, "other", dataclasses.replace(corpora.CORPORA["demo"], name="other", folder="other"))
+    shutil.copytree(paths.DATA / "demo", paths.DATA / "other")
+    monkeypatch.setattr(study, "PREPARED", ("half.txt", "same.txt"))
+    monkeypatch.setattr(stages, "OF_EXTRA", ("same.txt",))
+    write("03_third", parameters=f"{PARAMETERS}\nEXTRA_CORPORA: list = []  # others")
+    return 'EXTRA_CORPORA=["OTHER"]'
+
+
+def test_an_extra_corpus_is_prepared_by_the_notebooks_that_write_what_is_needed(ran, other, capsys):
+    assert run_again(ran, other) == ["01_first", "02_second", *ALL]
+    assert (paths.OUT / "other" / "same.txt").read_text() == "2" and not (paths.OUT / "other" / "end.txt").exists()
+    assert "Preparing the extra corpus other:" in capsys.readouterr().out
+    assert run_again(ran, other) == []
+    assert "Preparing" not in capsys.readouterr().out
+
+
+def test_an_extra_corpus_whose_recordings_or_code_are_others_is_prepared_again_as_it_was(ran, other, monkeypatch):
+    study.run("other", settings=["N=8"])
+    assert run_again(ran, other) == ALL
+    (paths.DATA / "other" / "f1" / "neu-f1-b1.ogg").write_bytes(b"another")
+    assert run_again(ran, other) == ["01_first"]
+    assert (paths.OUT / "other" / "half.txt").read_text() == "4", "with N=8, as before"
+    with monkeypatch.context() as patch:
+        code_of("ser_utils.audio")(patch)
+        assert run_again(ran, other) == ["02_second", "02_second"]
+    (paths.OUT / "other" / "same.txt").write_text("altered")
+    assert run_again(ran, other)[0] == "02_second"
+    shutil.rmtree(paths.DATA / "other")
+    assert run_again(ran, other) == [], "what was made of it is enough"
+
+
+def test_an_extra_corpus_that_cannot_be_prepared_stops_the_run(ran, other):
+    write("02_second", source="raise ValueError('the disk is full')")
+    with pytest.raises(StudyError, match="The extra corpus other cannot be prepared: the disk is full"):
+        study.run("demo", settings=[other])
+    assert ran == ALL[:2] and not (paths.OUT / "demo" / "half.txt").exists()
 
 
 # What a notebook left
