@@ -85,6 +85,8 @@ def write(run: str, corpus: str, parameters: Mapping, *, facts: Mapping | None =
     out, variant = paths.out_dir(run), run.removeprefix(known).removeprefix("-")
     used = {name: ast.literal_eval(entry["default"]) for name, entry in study.known_parameters().items()}
     used |= {"VARIANT": variant, **parameters, "CORPUS": known}  # where a corpus of the user's own lies is in source.json
+    extra = {corpora.get_corpus(name).name: _recordings(name) for name in used.get("EXTRA_CORPORA", [])}
+    used |= {"EXTRA_CORPORA": list(extra)} if extra else {}
     if facts is not None:
         (out / "executed").mkdir(exist_ok=True)
         paths.write_json(out / "executed" / "run.json", {**{key: used[key] for key in EXECUTION if key in used}, **facts})
@@ -96,6 +98,7 @@ def write(run: str, corpus: str, parameters: Mapping, *, facts: Mapping | None =
         "variant": variant,
         "parameters": {name: value for name, value in used.items() if name not in EXECUTION},
         **_surroundings(),
+        **({"extra_corpora": extra} if extra else {}),
         "stages": stages,
     }
     paths.write_json(out / "manifest.json", values)
@@ -279,16 +282,18 @@ def verify(run: str, corpus: str) -> pd.DataFrame:
     -------
     pd.DataFrame [columns=stage, file, status]
         In the order of `STAGES`. status: ``same``, ``differs``, ``missing`` (only in the manifest), ``new`` (not in it), or
-        ``not here`` of what git does not keep. All recordings are one row, whose file is how many there are.
+        ``not here`` of what git does not keep. All recordings of a corpus are one row, whose file is how many there are.
 
     Raises
     ------
     StudyError
         The run has no manifest.
     """
-    stages = read(run)["stages"]
+    then = read(run)
+    stages, inputs = then["stages"], _inputs(then)
+    now = {name: _recordings(corpora.source_of(name) or name if name else corpus) for name in inputs}
     wrote = {name: digest for stage in list(STAGES)[1:] for name, digest in stages[stage].items()}
-    rows = [*_compare_inputs(_recordings(corpus), stages["inputs"]), *_compare(_results(paths.OUT / run), wrote)]
+    rows = [*_compare_inputs(now, inputs), *_compare(_results(paths.OUT / run), wrote)]
     return pd.DataFrame(rows, columns=["stage", "file", "status"])
 
 
@@ -319,7 +324,7 @@ def differences(a: Path, b: Path) -> pd.DataFrame:
             raise StudyError(f"{folder} {found}: expected the folder of a run with its CSV files, such as out/demo.")
     rows = [{**row, **_size(a, b, row)} for row in _compare(_results(a), _results(b))]
     if (a / "manifest.json").exists() and (b / "manifest.json").exists():
-        rows = [*_compare_inputs(_read(a)["stages"]["inputs"], _read(b)["stages"]["inputs"]), *rows]
+        rows = [*_compare_inputs(_inputs(_read(a)), _inputs(_read(b))), *rows]
     return pd.DataFrame(rows, columns=["stage", "file", "status", *SIZES])
 
 
@@ -330,14 +335,24 @@ def _compare(here: Mapping[str, str], there: Mapping[str, str]) -> list[dict[str
     return [{"stage": stage_of(name), "file": name, "status": _status(name, here.get(name), there.get(name))} for name in names]
 
 
-def _compare_inputs(here: Mapping | None, there: Mapping | None) -> list[dict[str, str]]:
-    """One row for all recordings, or none where neither side has any."""
-    if not here and not there:
-        return []
-    counts = [side["recordings"] for side in (here, there) if side]
-    said = f"{counts[0]} recordings" + (f", expected {counts[1]}" if counts[0] != counts[-1] else "")
-    status = "not here" if not here else "new" if not there else "same" if here == there else "differs"
-    return [{"stage": "inputs", "file": said, "status": status}]
+def _inputs(values: Mapping) -> dict[str, Mapping | None]:
+    """The recordings that a manifest tells of: of the corpus, without a name, and of extra corpora by theirs."""
+    return {"": values["stages"]["inputs"], **values.get("extra_corpora", {})}
+
+
+def _compare_inputs(here: Mapping[str, Mapping | None], there: Mapping[str, Mapping | None]) -> list[dict[str, str]]:
+    """A row for all recordings of each corpus, or none where neither side has any."""
+    rows = []
+    for name in {**here, **there}:
+        mine, theirs = here.get(name), there.get(name)
+        if not mine and not theirs:
+            continue
+        counts = [side["recordings"] for side in (mine, theirs) if side]
+        said = f"{counts[0]} recordings" + (f" of {name}" if name else "")
+        said += f", expected {counts[1]}" if counts[0] != counts[-1] else ""
+        status = "not here" if not mine else "new" if not theirs else "same" if mine == theirs else "differs"
+        rows.append({"stage": "inputs", "file": said, "status": status})
+    return rows
 
 
 def _status(name: str, here: str | None, there: str | None) -> str:
@@ -366,8 +381,12 @@ def _columns(path: Path) -> dict[str, np.ndarray]:
     """The columns of a table, numbers as float64 and all else as text."""
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as arrays:
-            values = dict(zip(arrays["names"].tolist(), arrays["values"].T, strict=True))
-            table = pd.DataFrame({"file": arrays["files"], "variant": arrays["variants"], **values})
+            names, lengths = arrays["names"].tolist(), 1
+            if "lengths" in arrays:  # sequences: a row a frame
+                names, lengths = [f"band_{i:02d}" for i in range(arrays["values"].shape[1])], arrays["lengths"]
+            values = dict(zip(names, arrays["values"].T, strict=True))
+            told = {name: np.repeat(arrays[f"{name}s"], lengths) for name in ("file", "variant")}
+            table = pd.DataFrame({**told, **values})
     else:
         table = pd.read_csv(path, float_precision="round_trip")
     return {

@@ -1,5 +1,6 @@
 """The manifest: the same run gives the same bytes, and what differs is found, in its stage and with its size."""
 
+import dataclasses
 import io
 import json
 import re
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_utils import __main__, manifest, paths, study
+from ser_utils import __main__, corpora, manifest, paths, study
 from ser_utils.errors import StudyError
 from ser_utils.features import write_table
 
@@ -317,6 +318,24 @@ def test_a_recording_altered_renamed_or_lost_is_seen(written, change, said):
     assert not_same(manifest.verify("demo", "demo")) == [("inputs", said, "differs")]
 
 
+def test_recordings_of_extra_corpora_count_and_are_named_without_their_place(out, monkeypatch):
+    other = corpora.CORPORA["demo"]
+    monkeypatch.setitem(corpora.CORPORA, "other", dataclasses.replace(other, name="other", folder="other"))
+    shutil.copytree(paths.DATA / "demo", paths.DATA / "other")
+    shutil.copytree(paths.DATA / "demo" / "f1", paths.DATA / "mine" / "joy")
+    own = str(paths.DATA / "mine")
+    corpora.run_folder(corpora.get_corpus(own))
+    values = json.loads(manifest.write("demo", "demo", {"EXTRA_CORPORA": ["OTHER", own]}).read_text())
+    assert values["parameters"]["EXTRA_CORPORA"] == list(values["extra_corpora"]) == ["other", "mine"]
+    assert not_same(manifest.verify("demo", "demo")) == []
+    (paths.DATA / "other" / next(iter(RECORDINGS))).write_bytes(b"another sound")
+    next((paths.DATA / "mine" / "joy").iterdir()).unlink()
+    said = [("inputs", "3 recordings of other", "differs"), ("inputs", "2 recordings of mine, expected 3", "differs")]
+    assert not_same(manifest.verify("demo", "demo")) == said
+    shutil.rmtree(paths.DATA / "other")
+    assert not_same(manifest.verify("demo", "demo"))[0] == ("inputs", "3 recordings of other", "not here")
+
+
 def test_command_line_names_the_first_stage_that_differs(written, capsys):
     replace(written / "features_original38.csv", "0.25", "0.26")
     replace(written / "metrics.csv", "0.25", "0.26")
@@ -420,6 +439,15 @@ def test_largest_absolute_and_relative_difference_may_stand_in_different_columns
     row = size_of(out, other, "metrics.csv")
     assert (row.largest_absolute, row.absolute_in) == (1.0, "big")
     assert (row.largest_relative, row.relative_in) == (pytest.approx(0.5), "small")
+
+
+def test_sizes_of_differences_in_sequences(out, other):
+    frames = [np.arange(6, dtype=np.float32).reshape(3, 2), np.ones((2, 2), np.float32)]
+    for folder, more in ((out, 0), (other, 0.5)):
+        table = pd.DataFrame({"file": ["a.ogg", "b.ogg"], "variant": "original", "frames": [frames[0], frames[1] + more]})
+        write_table(table, folder / "features_log_mel.npz")
+    row = size_of(out, other, "features_log_mel.npz")
+    assert (row.largest_absolute, row.what) == (0.5, "numbers differ in 2 of 2 columns")
 
 
 def test_sizes_of_differences_in_a_compact_table(out, other):
