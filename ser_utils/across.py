@@ -13,14 +13,14 @@ import pandas as pd
 
 from ser_utils import baselines
 from ser_utils.augment import ORIGINAL
-from ser_utils.corpora import Corpus, class_order
+from ser_utils.corpora import UNKNOWN, Corpus, class_order
 from ser_utils.errors import StudyError
 from ser_utils.experiment import Data, Key, System, _fit, fits_of, normalise, prediction_table
 from ser_utils.folds import of_seeds
 from ser_utils.guard import check_fit
-from ser_utils.metrics import chance, summary
+from ser_utils.metrics import chance, summary, unit
 from ser_utils.models import MODELS, get_model
-from ser_utils.more_speech import named, taken
+from ser_utils.more_speech import marks, named, taken
 from ser_utils.training import Fit
 
 ACROSS = "across"
@@ -98,6 +98,8 @@ def matrix(
 ) -> pd.DataFrame:
     """Predictions for each ordered pair of corpora that share two emotions or more, and for each corpus on itself.
 
+    A corpus with clips of unknown speakers is left out where each speaker is to be normalised by their own clips.
+
     Parameters
     ----------
     tables : mapping
@@ -128,7 +130,11 @@ def matrix(
     """
     how, found = {"n_jobs": n_jobs, "scheduler": scheduler}, []
     for norm in speaker_norms:
-        heard = {name: replace(data, x=normalise(data.x, data.rows, norm)) for name, data in tables.items()}
+        heard = {
+            name: replace(data, x=normalise(data.x, data.rows, norm))
+            for name, data in tables.items()
+            if norm == "none" or (data.rows.speaker != UNKNOWN).all()
+        }
         for model in models:
             is_network = model in MODELS
             drawn = seeds if is_network or baselines.BASELINES[model].random else seeds[:1]
@@ -138,7 +144,8 @@ def matrix(
                 done = _answers(model, data, fits, desc=f"{train} to {test} {model} {norm}", **how)
                 protocol = "speaker" if train == test else ACROSS
                 table = prediction_table(done, data, System(model, features, norm), protocol)
-                found.append(table.assign(train=train, test=test))
+                own = {} if train == test else {name: table[name].str.removeprefix(mark) for name, mark in marks(test).items()}
+                found.append(table.assign(train=train, test=test, **own))
     if not found:
         raise StudyError(f"Of {', '.join(tables)} no two share two emotions or more: name other corpora in EXTRA_CORPORA.")
     table = pd.concat(found, ignore_index=True)
@@ -162,14 +169,15 @@ def table_of(predictions: pd.DataFrame, *, n_resamples: int = 2000, n_jobs: int 
     -------
     pd.DataFrame [columns=train, test, model, features, speaker_norm, n_emotions, chance, uar, ci_low, ci_high, n_clips,
     n_speakers, n_seeds]
-        `chance` is one over the number of emotions of the cell. One speaker alone has no interval.
+        `chance` is one over the number of emotions of the cell, `n_speakers` counts those known. One speaker alone, and clips
+        of unknown speakers, have no interval.
     """
     found = []
     for (train, test), part in predictions.groupby(PAIR, sort=False):
         told = summary(part, n_resamples=n_resamples, n_jobs=n_jobs)
         told = told[told.metric == "uar"].rename(columns={"value": "uar"}).drop(columns=["metric", "protocol"])
-        n_speakers = part.speaker.nunique()
-        if n_speakers < 2:
+        n_speakers = part.speaker[part.speaker != UNKNOWN].nunique()
+        if unit(part.speaker) != "speakers":
             told[["ci_low", "ci_high"]] = np.nan
         counts = {"n_emotions": part.emotion.nunique(), "chance": chance(part), "n_speakers": n_speakers}
         found.append(told.assign(train=train, test=test, **counts))

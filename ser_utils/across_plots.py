@@ -58,7 +58,8 @@ def across(table: pd.DataFrame, notice: str = "") -> Figure:
             edge = "black" if row.train == row.test else "none"
             ax.add_patch(plt.Rectangle((place[0] - 0.48, place[1] - 0.46), 0.96, 0.92, facecolor=colour(share), edgecolor=edge))
             ink = "white" if share > 0.6 else "black"
-            ends = "one speaker" if np.isnan(row.ci_low) else f"{100 * row.ci_low:.0f} to {100 * row.ci_high:.0f}"
+            why_not = "one speaker" if row.n_speakers else "speakers unknown"
+            ends = why_not if np.isnan(row.ci_low) else f"{100 * row.ci_low:.0f} to {100 * row.ci_high:.0f}"
             words = f"{ends}\n{row.n_emotions} emotions"
             ax.text(place[0], place[1] - 0.2, f"{100 * row.uar:.1f} %", ha="center", va="center", color=ink, fontweight="bold")
             ax.text(place[0], place[1] + 0.19, words, ha="center", va="center", color=ink, fontsize=7.5, linespacing=1.15)

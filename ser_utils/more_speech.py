@@ -36,9 +36,14 @@ def taken(data: Data, keep: np.ndarray, **columns: pd.Series) -> Data:
     return replace(data, rows=data.rows.assign(**columns)[keep].reset_index(drop=True), x=data.x[keep])
 
 
+def marks(name: str) -> dict[str, str]:
+    """What stands before a corpus' files, speakers and sentences, where it stands beside others."""
+    return {"file": f"{name}/", "speaker": f"{name}:", "sentence": f"{name}:"}
+
+
 def named(name: str, rows: pd.DataFrame) -> dict[str, pd.Series]:
     """Columns of rows with the corpus' name in front: its clips, voices and sentences are no other's of the same name."""
-    return {"file": name + "/" + rows.file, "speaker": name + ":" + rows.speaker, "sentence": name + ":" + rows.sentence}
+    return {column: mark + rows[column] for column, mark in marks(name).items()}
 
 
 def relabelled(data: Data, *, drop: list[str], rename: Mapping[str, str]) -> Data:
@@ -106,8 +111,9 @@ def join(main: Data, extra: Mapping[str, Data], *, speaker_norm: str) -> Data:
     extra : mapping
         From `fitting`, as extracted.
     speaker_norm : str
-        ``speaker``: each speaker of an extra corpus is standardised by its own clips. ``none``: each extra corpus is, by all
-        of its clips; the corpus itself is by its training rows alone, fold by fold (see `ser_utils.training.Fit.foreign`).
+        ``speaker``: each speaker of an extra corpus is standardised by its own clips, and those unknown as one. ``none``: each
+        extra corpus is, by all of its clips; the corpus itself is by its training rows alone, fold by fold (see
+        `ser_utils.training.Fit.foreign`).
 
     Returns
     -------

@@ -9,6 +9,7 @@ from test_more_speech import corpus, quick  # noqa: F401  networks that train fo
 
 from ser_utils import across, across_plots, corpora, experiment, folds
 from ser_utils.augment import ORIGINAL
+from ser_utils.corpora import UNKNOWN
 from ser_utils.errors import StudyError
 from ser_utils.guard import LeakError
 
@@ -78,6 +79,28 @@ def test_every_pair_that_shares_two_emotions_is_tested_and_a_corpus_on_itself(ta
     }
     assert list(found)[:2] == across.PAIR and set(found.variant) == {ORIGINAL}
     assert (found.emotion == found.predicted).mean() > 0.9, "normalised by speaker, what is plain carries over"
+
+
+def test_a_corpus_of_unknown_speakers_is_in_no_cell_by_speaker_and_has_no_interval_over_them(tables, cut):
+    unnamed = replace(tables["there"], rows=tables["there"].rows.assign(speaker=UNKNOWN))
+    found = matrix(
+        {"here": tables["here"], "there": unnamed}, {"here": cut["here"], "there": cut["dull"]}, norms=["none", "speaker"]
+    )
+    cells = found.groupby("speaker_norm")[across.PAIR].apply(lambda part: sorted(set(map(tuple, part.to_numpy()))))
+    assert cells["none"] == [("here", "here"), ("here", "there"), ("there", "here")]
+    assert cells["speaker"] == [("here", "here")]
+    table = across.table_of(found, n_resamples=20).query("speaker_norm == 'none'").set_index(across.PAIR)
+    assert table.n_speakers.to_dict() == {("here", "here"): 4, ("here", "there"): 0, ("there", "here"): 4}
+    assert table.ci_low.isna().to_list() == [False, True, False]
+    said = [text.get_text() for text in across_plots.across(table.reset_index()).axes[0].texts]
+    assert "speakers unknown\n2 emotions" in said
+
+
+def test_clips_and_voices_are_called_as_in_their_own_run(tables, cut):
+    found = matrix(tables, cut).query("test == 'there'")
+    rows = tables["there"].rows.set_index("file")
+    assert set(found.train) == {"here", "there"} and set(found.file) <= set(rows.index)
+    assert (found.speaker.to_numpy() == rows.speaker.loc[found.file].to_numpy()).all()
 
 
 def test_without_normalisation_the_training_corpus_alone_gives_the_scale(tables, cut):
@@ -169,7 +192,7 @@ def test_the_figure_of_the_matrix_says_value_interval_and_emotions(names):
             for i in names
             for j in names
         ]
-    ).assign(uar=0.512, ci_low=0.41, ci_high=0.6)
+    ).assign(uar=0.512, ci_low=0.41, ci_high=0.6, n_speakers=1)
     table.loc[0, ["ci_low", "ci_high"]] = np.nan
     fig = across_plots.across(table, "synthetic")
     assert [ax.get_title(loc="left") for ax in fig.axes] == ["mlp, speaker_norm=none", "mlp, speaker_norm=speaker"]
