@@ -20,7 +20,7 @@ def check(names: list[str], search: int = 0) -> None:
     for name in names:
         if search and not get_model(name).search:
             raise StudyError(
-                f"SEARCH is {search}, but {name!r} in MODELS names no settings to search: set it to 0 or leave it out."
+                f"SEARCH is {search}, but {name!r} in MODELS names no settings to search: set SEARCH to 0 or leave it out."
             )
         get_model(name)
         if names.count(name) > 1:

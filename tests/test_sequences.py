@@ -129,7 +129,8 @@ def same(a, b):
         np.testing.assert_array_equal(one, other)
 
 
-def test_the_same_bits_each_time_whatever_was_trained_before(small):
+def test_the_same_bits_each_time_whatever_was_trained_before(small, monkeypatch):
+    monkeypatch.setenv("SER_CACHE_READ", "off")
     clips, y = sweeps()
     fits = [Fit(train=np.arange(16), test=np.arange(16, 24), seed=seed, epochs=2, draw=8) for seed in (0, 1)]
     first = fit_all(small, clips, y, fits, n_classes=2)
@@ -171,6 +172,49 @@ def test_an_epoch_shows_as_many_rows_as_are_drawn(small, monkeypatch):
     assert [len(rows) for rows in shown] == [5, 5, 5]
     assert len({tuple(rows) for rows in shown}) == 3, "drawn anew"
     assert all(len(set(rows)) == 5 for rows in shown)
+
+
+@pytest.mark.parametrize("balanced", [True, False])
+def test_classes_weigh_the_same_where_the_network_says_so(small, monkeypatch, balanced):
+    monkeypatch.setitem(MODELS, "small", replace(MODELS["small"], balanced=balanced))
+    shown = []
+    epoch = sequences.Learner.epoch
+    monkeypatch.setattr(sequences.Learner, "epoch", lambda self, *a: shown.append((a[2], a[3])) or epoch(self, *a))
+    clips, y = sweeps()
+    y[:18], y[18:] = 0, 1
+    fit_all(small, clips, y, [Fit(train=np.arange(2, 24), seed=0, epochs=1)], n_classes=2)
+    ((weights, rows),) = shown
+    totals = [weights[rows][y[2:][rows] == number].sum() for number in (0, 1)]
+    assert totals == pytest.approx([11, 11] if balanced else [16, 6])
+
+
+def test_clips_of_other_corpora_train_as_they_are_and_are_kept_from_the_scaler(small, monkeypatch):
+    batches = []
+    step = sequences.padded
+    monkeypatch.setattr(sequences, "padded", lambda clips, **how: batches.append(clips) or step(clips, **how))
+    monkeypatch.setattr(sequences, "mask_stripes", lambda clip, rng: clip)
+    clips, y = sweeps()
+    for i in range(8, 16):
+        clips[i] = np.full_like(clips[i], 5 + i)
+    own = np.concatenate(list(clips[:8]))
+    fit = Fit(train=np.arange(16), test=np.arange(16, 24), seed=0, epochs=1, foreign=np.arange(8, 16))
+    (done,) = fit_all(small, clips, y, [fit], n_classes=2)
+    np.testing.assert_allclose(done.scaler.mean_, own.mean(axis=0), rtol=1e-4)
+    shown = [clip for batch in batches[:2] for clip in batch]
+    assert sorted(clip[0, 0] for clip in shown if np.ptp(clip) == 0) == list(range(13, 21)), "as they are"
+    np.testing.assert_allclose(
+        np.concatenate([clip for clip in shown if np.ptp(clip) > 0]).mean(axis=0), np.zeros(N_BANDS), atol=1e-4
+    )
+
+
+def test_other_rows_of_other_corpora_or_another_draw_are_trained_anew(small, monkeypatch):
+    clips, y = sweeps()
+    fit = Fit(train=np.arange(16), test=np.arange(16, 24), seed=0, epochs=1, draw=8)
+    trained = []
+    monkeypatch.setattr(sequences.Learner, "start", lambda self, seed: trained.append(seed))
+    for one in (fit, fit, replace(fit, draw=6), replace(fit, foreign=np.arange(4))):
+        fit_all(small, clips, y, [one], n_classes=2)
+    assert trained == [0, 0, 0], "the second was kept"
 
 
 def test_log_mel_is_where_the_tone_is_and_does_not_hear_the_level():
