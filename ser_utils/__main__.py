@@ -79,6 +79,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from ser_utils import study
 
         if given.command == "run":
+            from ser_utils import choices
+
+            known = study.known_parameters()
+            choices.check(study.parse_settings(given.settings, known), known)
             return study.run(given.corpus, settings=given.settings, start=given.start, fresh=given.fresh)
         if given.command == "notebooks":
             return study.refresh_notebooks()

@@ -3,7 +3,6 @@
 papermill takes an unknown parameter with a warning and goes on; this runner checks names and types before it computes anything.
 """
 
-import ast
 import contextlib
 import fcntl
 import json
@@ -156,7 +155,6 @@ def run(corpus: str | None = None, *, settings: Sequence[str] = (), start: str =
     if choose_corpus(parameters.get("CORPUS", chosen), scheme) != chosen:
         raise StudyError(f"Two corpora: {chosen} and CORPUS={parameters['CORPUS']}; name one of them.")
     parameters["CORPUS"], entry = chosen, corpora.get_corpus(chosen, scheme)
-    _check_choices(parameters, known)
     if "EXTRA_CORPORA" in parameters:  # with whole paths: the notebooks run in another folder
         parameters["EXTRA_CORPORA"] = [choose_corpus(one) for one in parameters["EXTRA_CORPORA"]]
     name = paths.run_name(entry.name, parameters.get("VARIANT", ""))
@@ -209,25 +207,6 @@ def _see_that_it_is_there(corpus: corpora.Corpus) -> None:
     if corpus.name not in SOURCES:
         raise StudyError(f"{corpus.title} is not in {paths.shown(paths.DATA / corpus.folder)}. {corpus.where}")
     fetch(corpus.name)
-
-
-def _check_choices(parameters: Mapping, known: Mapping[str, dict]) -> None:
-    """Raise `StudyError` where parameters name no network, protocol or the like, as the notebooks would later do themselves."""
-    names = ("AUGMENTATIONS", "PROTOCOLS", "BASELINES", "MODEL", "FEATURES", "SPEAKER_NORMS", "SEARCH", "MODELS")
-    if not set(names) & set(parameters):
-        return
-    from ser_utils import augment, baselines, experiment, folds, models, networks  # TensorFlow takes seconds
-
-    variants, protocols, classical, model, features, norms, search, others = (
-        parameters.get(name, ast.literal_eval(known[name]["default"])) for name in names
-    )
-    augment.check_variants(variants)
-    folds.check_protocols(protocols)
-    main_protocol(protocols)
-    baselines.check(classical)
-    experiment.systems(model, features, norms)
-    models.searched(models.get_model(model), search)
-    networks.check(others, search)
 
 
 def _prepare_extra(corpus: str, extra: Sequence[str]) -> None:

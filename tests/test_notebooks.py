@@ -1,6 +1,7 @@
 """What holds for every committed notebook, report and figure."""
 
 import ast
+import fnmatch
 import io
 import re
 
@@ -73,6 +74,15 @@ def test_runs_on_the_demo_corpus_with_no_edit(name):
     assert 'CORPUS: str = "demo"' in parameters.source
     for line in parameters.source.splitlines():
         assert re.fullmatch(r"[A-Z_]+: \w+ = .+  # .+", line), f"not one typed, explained assignment: {line}"
+
+
+@pytest.mark.parametrize("name", BOOKS)
+def test_reads_nothing_that_it_writes_itself(name):
+    """Else a second run finds an input that the first had not, and does it all again."""
+    about = BOOKS[name].metadata["ser"]
+    sources = "\n".join(cell.source for cell in code_cells(BOOKS[name]))
+    wrote = {*about["writes"], *re.findall(r'(?:to_csv|write_aside|write_json)\(out / "([^"]+)"', sources)}
+    assert wrote and not [(file, one) for file in wrote for one in about["reads"] if fnmatch.fnmatchcase(file, one)]
 
 
 @pytest.mark.parametrize("name", BOOKS)
