@@ -77,3 +77,23 @@ def test_a_corpus_without_speakers_gives_all_reports_and_promises_nothing_of_new
     assert "In a clip it has never heard" in index and "interval over clips" in index
     for promise in PROMISES:
         assert promise not in index and promise not in said.replace("tests voices never heard. *Folds made: no", "")
+
+
+def test_a_network_of_sequences_under_one_protocol_is_evaluated_beside_classical_models(tmp_path, monkeypatch):
+    """It has no families of features to shuffle, and the classical models listen to others."""
+    for name in ("OUT", "REPORTS"):
+        monkeypatch.setattr(paths, name, tmp_path / name)
+        monkeypatch.setenv(f"SER_{name}", str(tmp_path / name))
+    kept, out = paths.ROOT / "out" / "emovo", paths.out_dir("emovo")
+    for name in ("utterances.csv", "temperatures.csv", "enrolment.csv"):
+        (out / name).write_bytes((kept / name).read_bytes())
+    for name in ("predictions.csv", "predictions_compared.csv"):
+        table = pd.read_csv(kept / name).query("protocol == 'speaker' and seed == 0")
+        table.replace({"model": {"mlp": "cnn"}}).assign(features=table.features.mask(table.model == "mlp", "log_mel")).to_csv(
+            out / name, index=False
+        )
+    (out / "importance.csv").write_text("family,speaker,drop,speaker_norm\n")
+    given = {"CORPUS": "emovo", "N_RESAMPLES": 20, "N_PERMUTATIONS": 20, "N_JOBS": 1}
+    assert study.execute(paths.NOTEBOOKS / "04_evaluate.ipynb", out / "executed" / "04.ipynb", given, progress="off") is None
+    compared = set(pd.read_csv(out / "comparisons.csv").comparison)
+    assert {"cnn against the original network (none)", "cnn against svm (none)", "cnn against svm (speaker)"} <= compared
