@@ -161,6 +161,7 @@ def run(corpus: str | None = None, *, settings: Sequence[str] = (), start: str =
     books = [book for book in notebooks() if book.stem >= start] if start else notebooks()
     if not books or (start and not books[0].stem.startswith(start)):
         raise StudyError(f"--from {start}: expected one of {', '.join(book.stem[:2] for book in notebooks())}.")
+    _check_choices(parameters)
     _see_that_it_is_there(entry)
     if not start:
         corpora.check_names(entry, parameters.get("LABELS", {}))
@@ -190,6 +191,25 @@ def run(corpus: str | None = None, *, settings: Sequence[str] = (), start: str =
     return 1 if failures else 0
 
 
+def _check_choices(parameters: Mapping) -> None:
+    """Raise `StudyError` where a parameter names a model, feature set ... that is not registered.
+
+    Its notebook would say so, too, but perhaps after hours of others.
+    """
+    if not parameters.keys() & {"AUGMENTATIONS", "BASELINES", "FEATURES", "MODEL", "MODELS", "PROTOCOLS", "SPEAKER_NORMS"}:
+        return
+    from ser_utils import augment, baselines, experiment, folds, networks  # Keras takes seconds to load
+
+    augment.check_variants(parameters.get("AUGMENTATIONS", []))
+    if "PROTOCOLS" in parameters:
+        folds.check_protocols(parameters["PROTOCOLS"])
+    experiment.systems(
+        parameters.get("MODEL", "mlp"), parameters.get("FEATURES", ""), parameters.get("SPEAKER_NORMS", ["none"])
+    )
+    baselines.check(parameters.get("BASELINES", []))
+    networks.check(parameters.get("MODELS", []))
+
+
 def _see_that_it_is_there(corpus: corpora.Corpus) -> None:
     """Download a corpus that is not there, or say where to get it.
 
@@ -209,8 +229,11 @@ def _see_that_it_is_there(corpus: corpora.Corpus) -> None:
 
 def _prepare_extra(corpus: str, extra: Sequence[str]) -> None:
     """`ensure_extra` before anything is computed, with a line on what takes its time."""
-    for name in ensure_extra(corpus, extra):
+    for given, name in zip(extra, ensure_extra(corpus, extra), strict=True):
         if not all((paths.OUT / name / file).exists() for file in PREPARED):
+            entry = corpora.get_corpus(given)
+            _see_that_it_is_there(entry)
+            corpora.check_names(entry)
             print(f"Preparing the extra corpus {name}, as 01 and 02 do ...", flush=True)
     ensure_extra(corpus, extra, *PREPARED)
 
