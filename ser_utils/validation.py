@@ -109,7 +109,7 @@ def skipped_by_reason(skipped: pd.DataFrame) -> pd.DataFrame:
 
 def _kind(reason: str) -> str:
     """A reason without what is particular to one file."""
-    return re.sub(r"(: | \(|, | is not one of | as (?=\S+$)).*", "", reason)
+    return re.sub(r"(: | \(|, | is not one of |(?<=^the same recording) as |(?<=^the same utterance) as ).*", "", reason)
 
 
 def check(utterances: pd.DataFrame, corpus: Corpus) -> None:
@@ -118,12 +118,12 @@ def check(utterances: pd.DataFrame, corpus: Corpus) -> None:
     if len(sizes) < 2:
         raise StudyError(
             f"All {len(utterances)} usable recordings of {corpus.title} are of one emotion, {sizes.index[0]}: a classifier "
-            "needs two or more."
+            "needs two or more, so add recordings of another."
         )
     if (sizes >= 2).sum() < 2:
         raise StudyError(
             f"{corpus.title} has {len(utterances)} usable recordings, {counted(sizes.to_dict())}: a study needs two emotions "
-            "or more with at least 2 recordings each, to learn from one and test on another."
+            "or more with at least 2 recordings each, to learn from one and test on another, so add recordings."
         )
 
 
