@@ -121,14 +121,14 @@ def listed(corpus: Corpus, labels: Mapping[str, str]) -> Iterable[Listed]:
 
 
 def read_as(corpus: Corpus, labels: Mapping[str, str]) -> str:
-    """One sentence on how a corpus of the user's own is read."""
+    """One sentence in Markdown on how a corpus of the user's own is read."""
     if corpus.listing:
-        return f"Read from {corpus.listing}, which says what each file is."
+        return f"Read from `{corpus.listing}`, which says what each file is."
     scheme = found_scheme(corpus, labels)
     if scheme in CORPORA:
         return f"Read by the scheme of {CORPORA[scheme].title}; SCHEME names another."
     if scheme != "folders":
-        return f"Read by the pattern {scheme}."
+        return f"Read by the pattern `{scheme}`."
     _, speaker = _levels(in_order(corpus.root), labels)
     above = "the folder above it the speaker" if speaker is not None else "and no folder that is a speaker"
     return f"Read as one folder per emotion, {above}; SCHEME names another way."

@@ -217,7 +217,7 @@ def test_patterns(mine, names, scheme):
     assert skipped.empty and len(utterances) == len(names)
     assert set(utterances.speaker) == set(SPEAKERS) and set(utterances.sentence) == {"s1", "s2"}
     assert set(utterances.emotion) == {"joy", "sadness", "neutral"}
-    assert corpora.read_as(get_corpus(str(mine), scheme)) == f"Read by the pattern {scheme}."
+    assert corpora.read_as(get_corpus(str(mine), scheme)) == f"Read by the pattern `{scheme}`."
 
 
 def test_names_that_do_not_fit_the_pattern_are_skipped(mine):
@@ -225,6 +225,8 @@ def test_names_that_do_not_fit_the_pattern_are_skipped(mine):
     _, skipped = table(mine, "{speaker}_{emotion}_{sentence}.wav")
     assert set(skipped.reason) == {"its name does not fit the pattern {speaker}_{emotion}_{sentence}.wav"}
     assert len(skipped) == 2
+    # a notebook shows it as Markdown, to which underscores between braces are emphasis
+    assert corpora.skipped_by_reason(skipped).reason.tolist() == ["its name does not fit the pattern"]
 
 
 @pytest.mark.parametrize(
@@ -470,7 +472,8 @@ def test_no_speaker_is_said_with_what_it_costs_and_how_to_add_one(recorded):
     )
     put(recorded, *FOLDERS)
     shutil.rmtree(recorded / "audio")
-    assert "give each speaker a folder above the emotions', or say with SCHEME" in remarks(recorded, "folders")[0]
+    assert "give each speaker a folder above the emotions', or say with SCHEME" in (said := remarks(recorded, "folders")[0])
+    assert said.endswith("such as `SCHEME='{speaker}_{emotion}_{_}.wav'`.")
 
 
 def test_some_without_a_speaker_and_two_genders_are_said(recorded):
