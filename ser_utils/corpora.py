@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from ser_utils.known_corpora import CORPORA, DEMO_SENTENCES
 from ser_utils.labels import EMOTIONS, check_labels, class_order, common_name, plain, relabel, unknown_labels
 from ser_utils.listings import by_metadata, metadata_file
 from ser_utils.own_corpora import own_corpus
-from ser_utils.schemes import UNKNOWN, Corpus, Listed, audio_files, by_scheme, has_audio, parse_name
+from ser_utils.schemes import UNKNOWN, Corpus, Listed, audio_files, by_scheme, has_audio, parse_name, unread
 from ser_utils.validation import by_class, check, missing_cells, remarks, skipped_by_reason, validation
 
 __all__ = [
@@ -182,25 +182,31 @@ def utterance_table(corpus: Corpus, labels: Mapping[str, str] = {}) -> tuple[pd.
             seen[entry.key] = entry.file  # only now: an unusable file does not keep its twin out
             rows.append({"corpus": corpus.name, **vars(entry), "emotion": names[entry.emotion], **found})
     table, twice = _once(pd.DataFrame(rows, columns=COLUMNS).sort_values("file", ignore_index=True))
-    skipped = pd.DataFrame(sorted([*reasons, *twice]), columns=["file", "reason"])
+    skipped = _skipped([*reasons, *twice])
     if table.empty:
         raise StudyError(_unusable(corpus, skipped))
     return table, skipped
 
 
 def check_names(corpus: Corpus, labels: Mapping[str, str] = {}) -> None:
-    """Raise the `StudyError` that `utterance_table` would raise for names, CSVs or labels, without reading any audio."""
-    _common_names(corpus, _listed(corpus, labels), labels)
+    """Raise the `StudyError` that `utterance_table` or `check` would raise for names, CSVs or labels, without reading audio."""
+    entries = _listed(corpus, labels)
+    names = _common_names(corpus, entries, labels)
+    entries = [_with_name(corpus, entry, names) for entry in entries]
+    if all(entry.reason for entry in entries):
+        raise StudyError(_unusable(corpus, _skipped((entry.file, entry.reason) for entry in entries)))
+    emotions = {entry.key: names[entry.emotion] for entry in entries if not entry.reason}  # copies count once
+    check(pd.DataFrame({"emotion": emotions.values()}), corpus)
 
 
 def _listed(corpus: Corpus, labels: Mapping[str, str]) -> list[Listed]:
     """What names or tables say of a corpus' recordings; `StudyError` where there are none."""
     if corpus.is_own:
-        return list(own_corpora.listed(corpus, labels))
+        return [*own_corpora.listed(corpus, labels), *(() if corpus.listing else unread(corpus.root))]
     if not has_audio(corpus.root):
         found = "no audio files" if corpus.root.is_dir() else "no such folder"
         raise StudyError(f"{corpus.title} is not in {paths.shown(corpus.root)}: {found}. {corpus.where}")
-    return list((by_metadata if corpus.listing else by_scheme)(corpus, corpus.root))
+    return [*(by_metadata if corpus.listing else by_scheme)(corpus, corpus.root), *unread(corpus.root)]
 
 
 def _common_names(corpus: Corpus, entries: list[Listed], labels: Mapping[str, str]) -> dict[str, str]:
@@ -258,6 +264,10 @@ def _once(table: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
     return table[~out].reset_index(drop=True), list(zip(table.file[out], reasons[out], strict=True))
 
 
+def _skipped(reasons: Iterable[tuple[str, str]]) -> pd.DataFrame:
+    return pd.DataFrame(sorted(reasons), columns=["file", "reason"])
+
+
 def _unusable(corpus: Corpus, skipped: pd.DataFrame) -> str:
     place = paths.shown(corpus.root / corpus.listing)
     if skipped.empty:
@@ -265,7 +275,8 @@ def _unusable(corpus: Corpus, skipped: pd.DataFrame) -> str:
     first = skipped.iloc[0]
     what = "recordings named in" if corpus.listing else "audio files in"
     as_what = "" if corpus.is_own else f" as {corpus.title}"
-    return f"None of the {len(skipped)} {what} {place} can be used{as_what}; the first, {first.file}: {first.reason}."
+    hint = "; expected are paths from the CSV's folder, or whole ones" if corpus.is_own and "not found" in first.reason else ""
+    return f"None of the {len(skipped)} {what} {place} can be used{as_what}; the first, {first.file}: {first.reason}{hint}."
 
 
 def read_utterances(path: Path) -> pd.DataFrame:

@@ -74,7 +74,12 @@ EMODB = Corpus(
     name="emodb",
     title="EmoDB",
     folder="EmoDB",
-    also_named=("berlin", "berlin emodb", "berlin database of emotional speech"),
+    also_named=(
+        "berlin",
+        "berlin emodb",
+        "berlin database of emotional speech",
+        "berlin database of emotional speech emodb",
+    ),
     scheme=r"(?P<speaker>\d\d)(?P<sentence>[ab]\d\d)(?P<emotion>[a-z])(?P<version>[a-z]?)",
     emotions={  # the letters stand for the German words
         "W": "anger",
@@ -173,7 +178,7 @@ CREMA_D = Corpus(
     name="crema-d",
     title="CREMA-D",
     folder="CREMA-D",
-    also_named=("crema",),
+    also_named=("crema", "CREMA-D-master"),
     scheme=r"(?P<speaker>1\d\d\d)_(?P<sentence>[a-z]{3})_(?P<emotion>[a-z]{3})_(?P<level>lo|md|hi|xx?)",
     emotions={"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "joy", "NEU": "neutral", "SAD": "sadness"},
     genders={str(actor): "female" if str(actor) in _CREMA_D_FEMALE else "male" for actor in range(1001, 1092)},

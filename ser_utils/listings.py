@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pandas as pd
 from ser_utils.audio import SUFFIXES
 from ser_utils.errors import StudyError
 from ser_utils.labels import ALIASES, plain
-from ser_utils.schemes import UNKNOWN, Corpus, Listed, audio_files, visible_files, without_suffix
+from ser_utils.schemes import UNKNOWN, Corpus, Listed, in_order, visible_files, without_suffix
 
 HEADERS = {
     "file": "file filename file_name file_path filepath path wav wav_file wav_path audio audio_file audio_path clip recording",
@@ -118,26 +119,32 @@ def by_own_listing(path: Path) -> Iterator[Listed]:
     """The recordings that a CSV of the user's own names: relative to its folder, or by absolute paths."""
     listing = read_listing(path)
     listing["file"] = [_place(path.parent, named) for named in listing.file]
-    listing["where"] = [os.path.realpath(path.parent / file) for file in listing.file]
-    by_place = listing.groupby("where", sort=False)
-    labels = by_place.emotion.transform(lambda emotions: emotions.map(plain).map(lambda e: ALIASES.get(e, e)).nunique())
-    first = by_place.line.transform("min")
-    for row, n_labels, line in zip(listing.to_dict("records"), labels, first, strict=True):
-        yield _listed(row, _fault(row, path, n_labels, line))
+    for row in _with_repeats(listing, [os.path.realpath(path.parent / file) for file in listing.file]):
+        yield _listed(row, _fault(row, path.name, is_there=(path.parent / row["file"]).is_file()))
 
 
-def _fault(row: Mapping, path: Path, n_labels: int, first: int) -> str:
+def _with_repeats(listing: pd.DataFrame, where: list[str]) -> list[dict]:
+    """The rows with `where`, the same for all rows of one file, how many labels these give it, and the `first` to label it."""
+    listing = listing.assign(where=where)
+    labelled = listing[listing.emotion != ""]
+    common = labelled.emotion.map(plain).map(lambda label: ALIASES.get(label, label))
+    listing["n_labels"] = listing["where"].map(common.groupby(labelled["where"]).nunique())
+    listing["first"] = listing["where"].map(labelled.groupby("where").line.min())
+    return listing.to_dict("records")
+
+
+def _fault(row: Mapping, named_in: str, *, is_there: bool) -> str:
     """Why a row cannot be used; empty where it can."""
     if not row["file"]:
-        return f"names no file: line {row['line']} of {path.name}"
-    if n_labels > 1:
-        return f"named under two labels in {path.name}: {row['emotion']} in line {row['line']}"
-    if first != row["line"]:
-        return f"named twice in {path.name}: again in line {row['line']}"
+        return f"names no file: line {row['line']} of {named_in}"
     if not row["emotion"]:
-        return f"has no emotion in {path.name}: line {row['line']}"
-    if not (path.parent / row["file"]).is_file():
-        return f"not found, but named in {path.name}: line {row['line']}"
+        return f"has no emotion in {named_in}: line {row['line']}"
+    if row["n_labels"] > 1:
+        return f"named under two labels in {named_in}: {row['emotion']} in line {row['line']}"
+    if row["first"] != row["line"]:
+        return f"named twice in {named_in}: again in line {row['line']}"
+    if not is_there:
+        return f"not found, but named in {named_in}: line {row['line']}"
     if not row["file"].lower().endswith(SUFFIXES):
         return f"no recording of a kind that is read ({', '.join(SUFFIXES)}): line {row['line']}"
     return ""
@@ -147,15 +154,15 @@ def _place(folder: Path, named: str) -> str:
     """A file of a CSV as a path below the CSV's folder, or absolute where it lies elsewhere."""
     if not named:
         return ""
-    if not (folder / named).is_file():
-        named = named.replace("\\", "/")  # written on Windows
-    path = Path(os.path.normpath(named))
+    slashed = named.replace("\\", "/")  # written on Windows
+    spelt = [named, slashed, *(unicodedata.normalize(form, slashed) for form in ("NFC", "NFD"))]  # a Mac's é is two characters
+    path = Path(os.path.normpath(next((one for one in spelt if (folder / one).is_file()), slashed)))
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
 
 
 def _listed(row: Mapping, reason: str) -> Listed:
     said = {what: row.get(what) or UNKNOWN for what in ("speaker", "gender", "sentence")}
-    return Listed(row["file"], row["emotion"], **said, key=row["file"], reason=reason)
+    return Listed(row["file"], row["emotion"], **said, key=row["where"], reason=reason)
 
 
 def by_metadata(corpus: Corpus, root: Path) -> Iterator[Listed]:
@@ -164,15 +171,21 @@ def by_metadata(corpus: Corpus, root: Path) -> Iterator[Listed]:
     if path is None:
         raise StudyError(f"{corpus.title} in {root} lacks {corpus.listing}, which says what its recordings are. {corpus.where}")
     listing, files = read_listing(path), {}
-    for file in audio_files(root):
-        files.setdefault(file.stem.lower(), file.relative_to(root).as_posix())
-    genders = _genders(metadata_file(root, corpus.listing_speakers))
-    for row in listing.to_dict("records"):
-        stem = without_suffix(re.split(r"[/\\]", row["file"])[-1]).lower()
-        file = files.pop(stem, None)
-        reason = "" if file else f"not found, but named in {corpus.listing}: line {row['line']}"
-        yield _listed({"gender": genders.get(row.get("speaker")), **row, "file": file or row["file"]}, reason)
-    yield from (Listed(file, reason=f"not named in {corpus.listing}") for file in files.values())
+    for file in in_order(root):
+        files.setdefault(_stem(file), []).append(file)
+    genders, stems = _genders(metadata_file(root, corpus.listing_speakers)), [_stem(file) for file in listing.file]
+    for row in _with_repeats(listing, stems):
+        there = files.get(row["where"], [])
+        copies = there if row["first"] == row["line"] else there[:1]  # all of them once
+        said = {"gender": genders.get(row.get("speaker")), **row}
+        for one in ({**said, "file": file} for file in copies or [row["file"]]):
+            yield _listed(one, _fault(one, corpus.listing, is_there=bool(there)))
+    unnamed = [file for stem in files.keys() - set(stems) for file in files[stem]]
+    yield from (Listed(file, reason=f"not named in {corpus.listing}") for file in sorted(unnamed))
+
+
+def _stem(file: str) -> str:
+    return without_suffix(re.split(r"[/\\]", file)[-1]).lower()
 
 
 def metadata_file(root: Path, name: str) -> Path | None:

@@ -12,16 +12,19 @@ from ser_utils.audio import SUFFIXES
 from ser_utils.errors import StudyError
 from ser_utils.known_corpora import CORPORA
 from ser_utils.labels import ALIASES, counted, plain
-from ser_utils.listings import SUFFIXES_OF_LISTINGS, by_metadata, by_own_listing, gender_of, metadata_file
-from ser_utils.schemes import UNKNOWN, Corpus, Listed, by_scheme, in_order, without_suffix
+from ser_utils.listings import GENDERS, SUFFIXES_OF_LISTINGS, by_metadata, by_own_listing, gender_of, metadata_file
+from ser_utils.schemes import UNKNOWN, Corpus, Listed, by_scheme, in_order, unread, without_suffix
 
 FIELDS = ("speaker", "emotion", "sentence", "gender")
 SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval", "evaluation"}
 """Folders above the emotions that are no speakers."""
-EXPECTED = (
-    "one subfolder per emotion (joy/, anger/ ...), names that a pattern describes (--set "
-    "SCHEME='{speaker}_{emotion}_{sentence}.wav'), or a CSV file,emotion,speaker[,sentence,gender]"
+FOLDER = (
+    "one subfolder per emotion (joy/, anger/ ...), or names that a pattern describes (--set "
+    "SCHEME='{speaker}_{emotion}_{sentence}.wav')"
 )
+TABLE = "a CSV file,emotion,speaker[,sentence,gender]"
+EXPECTED = f"{FOLDER}, or {TABLE}"
+PATH = f"the path of a folder ({FOLDER}) or of {TABLE}"
 
 
 def own_corpus(path: Path, scheme: str) -> Corpus:
@@ -34,9 +37,9 @@ def own_corpus(path: Path, scheme: str) -> Corpus:
     """
     path = Path(os.path.abspath(path))  # links keep the names that the user gave them
     if not path.exists():
-        raise StudyError(f"There is no folder or CSV {path}: expected the path of {EXPECTED}, or one of {', '.join(CORPORA)}.")
+        raise StudyError(f"There is no folder or CSV {path}: expected {PATH}, or one of {', '.join(CORPORA)}.")
     if path.is_file() and path.suffix.lower() not in SUFFIXES_OF_LISTINGS:
-        raise StudyError(f"{path} is neither a folder nor a CSV: expected the path of {EXPECTED}.")
+        raise StudyError(f"{path} is neither a folder nor a CSV: expected {PATH}.")
     if path.is_file() and scheme:
         raise StudyError(f"SCHEME is {scheme!r}, but {path.name} is a CSV, whose columns say what each file is: leave it out.")
     check_scheme(scheme)
@@ -118,14 +121,14 @@ def listed(corpus: Corpus, labels: Mapping[str, str]) -> Iterable[Listed]:
 
 
 def read_as(corpus: Corpus, labels: Mapping[str, str]) -> str:
-    """One sentence on how a corpus of the user's own is read."""
+    """One sentence in Markdown on how a corpus of the user's own is read."""
     if corpus.listing:
-        return f"Read from {corpus.listing}, which says what each file is."
+        return f"Read from `{corpus.listing}`, which says what each file is."
     scheme = found_scheme(corpus, labels)
     if scheme in CORPORA:
         return f"Read by the scheme of {CORPORA[scheme].title}; SCHEME names another."
     if scheme != "folders":
-        return f"Read by the pattern {scheme}."
+        return f"Read by the pattern `{scheme}`."
     _, speaker = _levels(in_order(corpus.root), labels)
     above = "the folder above it the speaker" if speaker is not None else "and no folder that is a speaker"
     return f"Read as one folder per emotion, {above}; SCHEME names another way."
@@ -137,7 +140,9 @@ def found_scheme(corpus: Corpus, labels: Mapping[str, str]) -> str:
         return corpus.scheme
     names = in_order(corpus.root)
     if not names:
-        raise StudyError(f"{paths.shown(corpus.root)} holds no audio ({', '.join(SUFFIXES)}): expected {EXPECTED}.")
+        others = len(unread(corpus.root))
+        but = f" but {others} of other kinds, to be converted" if others else ""
+        raise StudyError(f"{paths.shown(corpus.root)} holds no audio ({', '.join(SUFFIXES)}){but}: expected {EXPECTED}.")
     fits = _fits(corpus, names, labels)
     if not fits:
         raise StudyError(
@@ -221,7 +226,7 @@ def _levels(names: list[str], labels: Mapping[str, str]) -> tuple[int | None, in
     """At which depth the emotions' folders lie, and the speakers' (None where there are none).
 
     The folders above the emotions are speakers where every file has one there and they are several, unless they are
-    named like the parts of a split.
+    named like the parts of a split, or all of them like genders.
     """
     depths = range(max(name.count("/") for name in names)) if names else ()
     counts = {level: sum(_emotion_at(name, level, labels) for name in names) for level in depths}
@@ -229,5 +234,6 @@ def _levels(names: list[str], labels: Mapping[str, str]) -> tuple[int | None, in
     if level is None or not counts[level]:
         return None, None
     above = {name.split("/")[level - 1] for name in names if name.count("/") > level} if level else set()
-    is_speaker = len(above) > 1 and not {plain(folder) for folder in above} & SPLITS
+    called = {plain(folder) for folder in above}
+    is_speaker = len(above) > 1 and not called & SPLITS and not called <= GENDERS.keys()
     return level, level - 1 if is_speaker and all(name.count("/") > level for name in names) else None

@@ -14,6 +14,8 @@ UNKNOWN = "unknown"
 """What stands for a speaker, a gender or a sentence that nothing tells."""
 
 LOSSLESS = (".wav", ".flac")
+UNREAD = (".m4a", ".aac", ".wma", ".opus", ".amr", ".3gp", ".aif", ".aiff", ".au", ".caf")
+"""Endings of recordings that are not read; people have them, so they are said to be left out."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,12 @@ class Listed:
     """The same for two files of one utterance, such as copies in two folders or formats."""
     reason: str = ""
     """Why it cannot be used; empty where it can."""
+
+
+def unread(root: Path) -> list[Listed]:
+    """The recordings below `root` of a kind that is not read."""
+    names = sorted(name for name in visible_files(root) if name.lower().endswith(UNREAD))
+    return [Listed(name, reason=f"of a kind that is not read: make it one of {', '.join(SUFFIXES)}") for name in names]
 
 
 def by_scheme(corpus: Corpus, root: Path) -> Iterator[Listed]:

@@ -220,18 +220,17 @@ def _prepare_extra(corpus: str, extra: Sequence[str]) -> None:
         See `ensure_extra`; or a notebook fails.
     """
     for given, name in zip(extra, ensure_extra(corpus, extra), strict=True):
-        entry, books = (
-            corpora.get_corpus(given),
-            [book for book in notebooks() if {*PREPARED} & {*_about(book).get("writes", [])}],
-        )
+        entry = corpora.get_corpus(given)
         there = all((paths.OUT / name / file).exists() for file in PREPARED)
         if there and not entry.is_own and not corpora.has_audio(entry.root):
             continue  # what was made of its recordings is all that is needed
         _see_that_it_is_there(entry)
+        books = [book for book in notebooks() if {*PREPARED} & {*_about(book).get("writes", [])}]
         stages = [Stage(book, name, given, {"CORPUS": given}).as_before() for book in books]
         with _alone(name):
             if there and all(stage.is_done() for stage in stages):
                 continue
+            corpora.check_names(entry, stages[0].parameters.get("LABELS", {}))
             print(f"Preparing the extra corpus {name}:", flush=True)
             corpora.run_folder(entry)
             if failures := _run_notebooks(stages, again=False, forget=False):

@@ -109,7 +109,11 @@ def skipped_by_reason(skipped: pd.DataFrame) -> pd.DataFrame:
 
 def _kind(reason: str) -> str:
     """A reason without what is particular to one file."""
-    return re.sub(r"(: | \(|, | is not one of | as (?=\S+$)).*", "", reason)
+    return re.sub(
+        r"(: | \(|, | is not one of |(?<=not fit the pattern) |(?<=^the same recording) as |(?<=^the same utterance) as ).*",
+        "",
+        reason,
+    )
 
 
 def check(utterances: pd.DataFrame, corpus: Corpus) -> None:
@@ -118,19 +122,19 @@ def check(utterances: pd.DataFrame, corpus: Corpus) -> None:
     if len(sizes) < 2:
         raise StudyError(
             f"All {len(utterances)} usable recordings of {corpus.title} are of one emotion, {sizes.index[0]}: a classifier "
-            "needs two or more."
+            "needs two or more, so add recordings of another."
         )
     if (sizes >= 2).sum() < 2:
         raise StudyError(
             f"{corpus.title} has {len(utterances)} usable recordings, {counted(sizes.to_dict())}: a study needs two emotions "
-            "or more with at least 2 recordings each, to learn from one and test on another."
+            "or more with at least 2 recordings each, to learn from one and test on another, so add recordings."
         )
 
 
 def remarks(
     utterances: pd.DataFrame, corpus: Corpus, labels: Mapping[str, str] = {}, skipped: pd.DataFrame | None = None
 ) -> list[str]:
-    """Sentences on what in the recordings could fool a model or a reader."""
+    """Sentences, in Markdown, on what in the recordings could fool a model or a reader."""
     said = [*_counts(utterances, corpus, labels), *_speakers(utterances, corpus), *_classes(utterances, corpus)]
     if skipped is not None and len(skipped):
         kinds = skipped_by_reason(skipped).set_index("reason").files.to_dict()
@@ -155,7 +159,7 @@ def _speakers(utterances: pd.DataFrame, corpus: Corpus) -> list[str]:
     add = (
         "add a column speaker to the CSV" if corpus.listing else "give each speaker a folder above the emotions', or say with "
     )
-    add += "" if corpus.listing else "SCHEME where the name says it, such as SCHEME='{speaker}_{emotion}_{_}.wav'"
+    add += "" if corpus.listing else "SCHEME where the name says it, such as `SCHEME='{speaker}_{emotion}_{_}.wav'`"
     said = []
     if len(unknown) == len(utterances):
         said.append(

@@ -1,44 +1,49 @@
-"""Corpora of which little is known, through the notebooks: no speaker, no sentence, classes of unequal sizes."""
+"""Corpora as people bring them, through the study: a folder of which little is known, and each known scheme."""
 
 import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+import recordings
 import soundfile as sf
 
-from ser_utils import corpora, paths, study
+from ser_utils import paths, study
+from ser_utils.trial import trial
 
-PARAMETERS = {
-    "CORPUS": "demo",
-    "N_SEEDS": 2,
-    "N_FOLDS": 2,
-    "AUGMENTATIONS": [],
-    "FEATURES": "original38",
-    "N_RESAMPLES": 50,
-    "N_PERMUTATIONS": 20,
-    "BASELINES": ["chance", "svm", "lda"],
-    "N_JOBS": 1,
+SETTINGS = {
+    "N_SEEDS": "2",
+    "N_FOLDS": "2",
+    "AUGMENTATIONS": "[]",
+    "FEATURES": '"original38"',
+    "N_RESAMPLES": "50",
+    "N_PERMUTATIONS": "20",
+    "BASELINES": '["chance", "svm", "lda"]',
+    "N_JOBS": "1",
 }
 PROMISES = ("voice never heard", "voices never heard", "voice it has never heard", "speaker-independent")
+PAGES = ("index", *(book.stem for book in study.notebooks()))
 
 
-@pytest.fixture(scope="module")
-def tones(tmp_path_factory):
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """Folders of the test's own, for kernels too."""
+    for name in ("DATA", "OUT", "REPORTS", "CACHE"):
+        monkeypatch.setattr(paths, name, tmp_path / name.lower())
+        monkeypatch.setenv(f"SER_{name}", str(tmp_path / name.lower()))
+    return tmp_path
+
+
+@pytest.fixture
+def voices(tmp_path):
     """Two emotions, eight and five clips: high and low tones with some noise; nothing tells who speaks and what is said."""
-    data, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
-    (data / "demo").mkdir()
-    rows = []
-    for emotion, f0, n in (("joy", 400, 8), ("sadness", 150, 5)):
+    rng = np.random.default_rng(0)
+    for emotion, f0, n in (("happy", 400, 8), ("sad", 150, 5)):
+        (tmp_path / "My voices" / emotion).mkdir(parents=True)
         for i in range(n):
             t = np.arange(8000) / 16_000
             y = 0.3 * np.sin(2 * np.pi * f0 * (1 + 0.02 * i) * t) + 0.02 * rng.normal(size=t.size)
-            sf.write(data / "demo" / f"{emotion}{i}.wav", y, 16_000)
-            rows.append({"file": f"{emotion}{i}.wav", "emotion": emotion, "audio_sha256": f"{emotion}{i}", "level_dbfs": -13.5})
-    unknown = dict.fromkeys(("speaker", "gender", "sentence"), corpora.UNKNOWN)
-    table = pd.DataFrame(rows).assign(
-        corpus="demo", **unknown, duration_s=0.5, sample_rate=16_000, channels=1, sha256="x", peak=0.4
-    )
-    return data, table[corpora.COLUMNS]
+            sf.write(tmp_path / "My voices" / emotion / f"{i}.wav", y, 16_000)
+    return tmp_path / "My voices"
 
 
 def text_of(book):
@@ -47,33 +52,21 @@ def text_of(book):
     return " ".join(str(out.get("text") or out.get("data", {}).get("text/markdown", "")) for out in outputs)
 
 
-def test_a_corpus_without_speakers_gives_all_reports_and_promises_nothing_of_new_voices(tones, tmp_path, monkeypatch):
-    data, utterances = tones
-    for name, folder in (
-        ("DATA", data),
-        ("OUT", tmp_path / "out"),
-        ("REPORTS", tmp_path / "rep"),
-        ("CACHE", tmp_path / "cache"),
-    ):
-        monkeypatch.setattr(paths, name, folder)
-        monkeypatch.setenv(f"SER_{name}", str(folder))
-    out = paths.out_dir("demo")
-    utterances.to_csv(out / "utterances.csv", index=False)
-    known = study.known_parameters()
-    said = ""
-    for book in study.notebooks()[1:4]:
-        given = {name: value for name, value in PARAMETERS.items() if book.stem in known[name]["notebooks"]}
-        executed = out / "executed" / book.name
-        assert study.execute(book, executed, given, progress="off") is None, book.stem
-        said += text_of(nbformat.read(executed, as_version=4))
-    folds = pd.read_csv(out / "folds.csv")
-    assert list(folds.protocol.unique()) == ["as_published", "clip"]
+def test_a_folder_without_speakers_gives_all_reports_and_promises_nothing_of_new_voices(voices, elsewhere, capsys):
+    assert study.run(str(voices), settings=[f"{name}={value}" for name, value in SETTINGS.items()]) == 0, (
+        capsys.readouterr().out
+    )
+    out, pages = paths.OUT / "my_voices", paths.REPORTS / "my_voices"
+    assert sorted(page.stem for page in pages.glob("*.html")) == sorted(PAGES)
+    assert list(pd.read_csv(out / "folds.csv").protocol.unique()) == ["as_published", "clip"]
     metrics = pd.read_csv(out / "metrics.csv")
     assert set(metrics.protocol) == {"as_published", "clip"} and set(metrics.speaker_norm) == {"none"}
     assert metrics.ci_low.notna().all()
+    assert set(pd.read_csv(out / "utterances.csv").emotion) == {"joy", "sadness"}
+    said = " ".join(text_of(nbformat.read(book, as_version=4)) for book in sorted((out / "executed").glob("*.ipynb")))
     assert "nothing tells the speaker of any clip" in said and "`speaker_norm=speaker` is left out" in said
     assert "In a clip it has never heard" in said and "interval over clips" in said
-    index = study.write_index("demo", "demo", {}, {}).read_text()
+    index = (pages / "index.html").read_text(encoding="utf-8")
     assert "In a clip it has never heard" in index and "interval over clips" in index
     for promise in PROMISES:
         assert promise not in index and promise not in said.replace("tests voices never heard. *Folds made: no", "")
@@ -97,3 +90,21 @@ def test_a_network_of_sequences_under_one_protocol_is_evaluated_beside_classical
     assert study.execute(paths.NOTEBOOKS / "04_evaluate.ipynb", out / "executed" / "04.ipynb", given, progress="off") is None
     compared = set(pd.read_csv(out / "comparisons.csv").comparison)
     assert {"cnn against the original network (none)", "cnn against svm (none)", "cnn against svm (speaker)"} <= compared
+
+
+@pytest.mark.parametrize("name", ["emodb", "ravdess", "crema-d", "savee", "tess", "emozionalmente"])
+def test_a_known_scheme_goes_through_to_a_result(name, elsewhere):
+    """Labels, features, folds, guard, inner folds, training, intervals: on a few tones named as the corpus names its files."""
+    root = paths.DATA / name.upper()
+    stems = {"emodb": recordings.EMODB, "ravdess": recordings.RAVDESS, "crema-d": recordings.CREMA_D}
+    stems |= {"savee": recordings.SAVEE, "tess": recordings.TESS}
+    if name == "emozionalmente":
+        recordings.put_emozionalmente(root)
+    else:
+        recordings.put(root, *(f"{stem}.wav" for stem in stems[name]))
+    found = trial(name, model="original_mlp", features="functionals")
+    assert set(found.protocol) == {"speaker"}
+    left_out = {"emodb": 4, "ravdess": 4}.get(name, 0)  # boredom and calm
+    n = len(recordings.EMOZIONALMENTE) if name == "emozionalmente" else len(stems[name])
+    assert set(found.n_clips) == {n - left_out}
+    assert found.value.between(0, 1).all()

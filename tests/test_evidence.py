@@ -70,7 +70,7 @@ def test_every_clip_is_predicted_once_by_each_system_and_seed(predictions):
 def test_features_and_folds_are_of_the_whole_corpus_and_pass_the_guard():
     table = features.read_features(OUT / "features_original38.csv", "original38")
     assert len(table) == 588 * 3 and table.file.nunique() == 588
-    utterances = pd.read_csv(OUT / "utterances.csv")
+    utterances = corpora.read_utterances(OUT / "utterances.csv")
     assert (utterances.emotion.value_counts() == 84).all() and (utterances.speaker.value_counts() == 98).all()
     rows = table[["file", "variant"]].merge(utterances, on="file")
     made = pd.read_csv(OUT / "folds.csv", dtype={"seed": str})
@@ -99,6 +99,29 @@ def test_readme_tells_the_baselines_of_the_table(table):
         assert re.findall(r"\d+\.\d %", line) == [metrics.percent(value) for value in part.sort_values("speaker_norm").value]
 
 
+def test_networks_are_compared_on_the_same_clips_speaker_by_speaker():
+    table = pd.read_csv(OUT / "predictions_networks.csv")
+    assert list(table.model.unique()) == ["mlp", "cnn", "lstm"] and set(table.protocol) == {"speaker"}
+    assert (table.groupby([*metrics.SETUP, "seed"]).file.agg(["size", "nunique"]) == 588).all().all()
+    network, study = pd.read_csv(OUT / "network_metrics.csv"), pd.read_csv(OUT / "metrics.csv")
+    for norm in ("none", "speaker"):
+        where = {"protocol": "speaker", "model": "mlp", "features": "functionals", "speaker_norm": norm, "metric": "uar"}
+        assert metrics.value_of(network, **where) == metrics.value_of(study, **where), "the study's network, as in 03"
+    paired = pd.read_csv(OUT / "network_comparisons.csv")
+    assert len(paired) == 6 and (paired.n_speakers == 6).all()
+    assert (paired.difference - (paired.uar_a - paired.uar_b)).abs().max() < 2e-4
+    times = pd.read_csv(OUT / "training_times.csv")
+    assert (times.seconds_per_fit > 0).all() and (times.fits == 30).all()
+
+
+def test_readme_tells_the_networks_of_the_table():
+    uar = pd.read_csv(OUT / "network_metrics.csv").query("metric == 'uar'")
+    for model, part in uar.groupby("model"):
+        line = next(line for line in README.splitlines() if line.startswith(f"| network {model} |"))
+        told = part.sort_values("speaker_norm")[["value", "ci_low", "ci_high"]].to_numpy().ravel()
+        assert re.findall(r"\d+\.\d %", line) == [metrics.percent(value) for value in told]
+
+
 def test_readme_tells_the_numbers_of_the_thesis_variant():
     thesis = pd.read_csv(paths.ROOT / "out" / "emovo-thesis" / "metrics.csv")
     wanted = [
@@ -113,8 +136,12 @@ def test_no_other_percentage_stands_in_the_readme(table):
     """A number typed by hand would not be one of the tables' or of the published ones."""
     thesis = pd.read_csv(paths.ROOT / "out" / "emovo-thesis" / "metrics.csv")
     anchors = pd.read_csv(paths.ROOT / "ser_utils" / "anchors.csv")
+    networks = pd.read_csv(OUT / "network_metrics.csv")
     known = {
-        f"{100 * value:.1f}" for part in (table, thesis) for column in ("value", "ci_low", "ci_high") for value in part[column]
+        f"{100 * value:.1f}"
+        for part in (table, thesis, networks)
+        for column in ("value", "ci_low", "ci_high")
+        for value in part[column]
     }
     published = {"84.3", "92.0", "14.3", "33.3", "95"} | {f"{100 * value:.1f}" for value in anchors.uar}
     assert set(re.findall(r"(\d+(?:\.\d+)?)(?: %| points| to \d+\.\d %)", README)) <= known | published

@@ -115,6 +115,49 @@ def test_settings_searched_are_listed_with_inner_scores_and_the_best_is_taken(ta
         assert result.fitted[0, fold][0].epochs == best.epochs == result.fitted[0, fold][1].epochs
 
 
+def test_a_search_adds_settings_that_inner_folds_choose_among(tables):
+    found = run(MLP, load(tables, speaker_norm="speaker"), "speaker", search=3).selection
+    entry = models.get_model("mlp")
+    assert (
+        set(found.groupby("fold").settings.size()) == {len(models.searched(entry, 3).choices)} and found.settings.nunique() > 3
+    )
+    for _, fold in found.groupby("fold"):
+        assert fold.chosen.sum() == 1 and fold.inner_score[fold.chosen].item() == fold.inner_score.max()
+
+
+@pytest.fixture
+def sequences(tables):
+    """The same clips as sequences: each row of features at a pace of its own, with some noise."""
+    rng, (features, utterances) = np.random.default_rng(1), tables
+    values = features.drop(columns=["file", "variant"]).to_numpy(np.float32)
+    frames = [np.repeat(row[None], n, axis=0) for row, n in zip(values, rng.integers(8, 20, len(values)), strict=True)]
+    frames = [clip + 0.1 * rng.normal(size=clip.shape).astype("f4") for clip in frames]
+    return features[["file", "variant"]].assign(frames=pd.Series(frames, dtype=object)), utterances
+
+
+@pytest.mark.parametrize("norm", ["none", "speaker"])
+def test_sequences_go_the_way_of_rows(sequences, norm):
+    data = load(sequences, speaker_norm=norm)
+    assert data.x.shape == (96,) and len(data.names) == 4
+    if norm == "speaker":
+        for who in "abcd":
+            own = np.concatenate(list(data.x[(data.rows.speaker == who) & (data.rows.variant == ORIGINAL)]))
+            np.testing.assert_allclose(own.mean(axis=0), 0, atol=1e-4)
+            np.testing.assert_allclose(own.std(axis=0), 1, atol=1e-4)
+    system = System("cnn", "f", norm)
+    result = run(system, data, "speaker")
+    assert all(fit.draw == 36 for fit, _ in result.fitted.values()), "an epoch shows each training clip in one variant"
+    table = experiment.prediction_table(result.fitted, data, system, "speaker")
+    assert len(table) == 48 and (table.variant == ORIGINAL).all()
+    (fit, done), *_ = result.fitted.values()
+    np.testing.assert_allclose(
+        experiment.probabilities(system, data, fit, done, data.x[fit.test]), done.probabilities, atol=1e-4
+    )
+    network = experiment.network_of(system, data, fit, done)
+    whole = network.predict(experiment.as_input(data.x[fit.test]), verbose=0)
+    np.testing.assert_allclose(whole, done.probabilities, atol=1e-4)
+
+
 def test_inner_folds_leave_out_each_training_speaker_and_never_meet_the_test(tables):
     data = load(tables)
     made = folds.of_seeds(folds.make_folds(data.rows, protocol="speaker", seeds=[0], n_folds=3), "speaker", [0])

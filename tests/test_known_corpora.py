@@ -93,11 +93,13 @@ LAYOUTS = [
     ("emo-db", "emodb", EMODB, "download/wav/{stem}.wav", SIX),
     ("EMODB", "emodb", EMODB, lambda stem: f"WAV/{stem.upper()}.WAV", SIX),
     ("emodb", "emodb", EMODB, "{stem}.flac", SIX),
+    ("berlin-database-of-emotional-speech-emodb", "emodb", EMODB, "wav/{stem}.wav", SIX),
     ("RAVDESS", "ravdess", RAVDESS, lambda stem: f"Actor_{stem[-2:]}/{stem}.wav", set(EMOTIONS)),
     ("ravdess", "ravdess", RAVDESS, lambda stem: f"audio_speech_actors_01-24/actor_{stem[-2:]}/{stem}.wav", set(EMOTIONS)),
     ("Audio_Speech_Actors_01-24", "ravdess", RAVDESS, "{stem}.wav", set(EMOTIONS)),
     ("CREMA-D", "crema-d", CREMA_D, "AudioWAV/{stem}.wav", SIX),
     ("cremad", "crema-d", CREMA_D, "{stem}.mp3", SIX),
+    ("CREMA-D-master", "crema-d", CREMA_D, "AudioWAV/{stem}.wav", SIX),
     ("SAVEE", "savee", SAVEE, lambda stem: f"AudioData/{stem.replace('_', '/')}.wav", set(EMOTIONS)),
     ("savee", "savee", SAVEE, "ALL/{stem}.wav", set(EMOTIONS)),
     ("Savee", "savee", SAVEE, lambda stem: f"{stem[:2]}/{stem.lower()}.wav", set(EMOTIONS)),
@@ -177,6 +179,29 @@ def test_emozionalmente_is_read_from_its_metadata(data):
     assert by_speaker == {"anna": ["female"], "bruno": ["male"]}
     assert set(utterances.sentence) == {"Ciao, come stai?", "Oggi piove."}
     assert {"samples.csv", "users.csv"} <= {name.rsplit("/")[-1] for name in corpora.inputs(get_corpus("emozionalmente"))}
+
+
+def test_no_file_and_no_row_of_emozionalmente_is_lost(data):
+    root, (first, second, *others) = data / "Emozionalmente", [row[0] for row in EMOZIONALMENTE]
+    put_emozionalmente(root)
+    put(root, *(f"old/{name}.wav" for name in (first, second, *others)), f"mp3/{first}.mp3", "audio/spare.wav", "old/spare.wav")
+    with (root / "metadata" / "samples.csv").open("a") as file:
+        for name, emotion in ((first, "anger"), (second, "joy"), ("gone", "joy"), ("gone", "joy")):
+            file.write(f"\n90,{name}.wav,anna,x,{emotion}")
+    utterances, skipped = utterance_table(get_corpus("emozionalmente"))
+    assert utterances.file.tolist() == [f"audio/{name}.wav" for name in (first, *others)]
+    reasons = skipped.groupby("file").reason.apply(list).to_dict()
+    labels = [f"named under two labels in samples.csv: {what}" for what in ("disgust in line 3", "joy in line 31")]
+    assert reasons == {
+        f"audio/{first}.wav": ["named twice in samples.csv: again in line 30"],
+        f"mp3/{first}.mp3": [f"the same utterance as audio/{first}.wav"],
+        f"audio/{second}.wav": labels,
+        f"old/{second}.wav": labels[:1],
+        "gone.wav": ["named twice in samples.csv: again in line 33", "not found, but named in samples.csv: line 32"],
+        "audio/spare.wav": ["not named in samples.csv"],
+        "old/spare.wav": ["not named in samples.csv"],
+        **{f"old/{name}.wav": [f"the same utterance as audio/{name}.wav"] for name in (first, *others)},
+    }
 
 
 def test_emozionalmente_without_its_metadata_says_what_is_missing(data):

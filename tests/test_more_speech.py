@@ -321,6 +321,21 @@ def test_an_extra_corpus_that_is_not_there_is_told_and_where_to_get_it(tmp_path,
         study.ensure_extra("demo", ["emovo"], "utterances.csv")
 
 
+def test_extra_corpora_are_downloaded_or_asked_for_before_anything_runs(tmp_path, monkeypatch):
+    from ser_utils import fetch
+
+    asked = []
+    monkeypatch.setattr(paths, "OUT", tmp_path / "out")
+    monkeypatch.setattr(paths, "DATA", tmp_path / "data")
+    monkeypatch.setattr(study, "execute", lambda *_, **__: pytest.fail("something ran"))
+    monkeypatch.setattr(fetch, "fetch", asked.append)
+    with pytest.raises(StudyError, match=r"TESS is not in .*Download it from"):
+        study._prepare_extra("demo", ["tess"])
+    with pytest.raises(StudyError, match="EmoDB is not in"):  # as the download did nothing here
+        study._prepare_extra("demo", ["emodb"])
+    assert asked == ["emodb"]
+
+
 def test_a_stage_follows_from_its_extra_corpora(runs):
     import nbformat
 

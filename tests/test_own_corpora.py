@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import unicodedata
 
 import numpy as np
 import pytest
@@ -83,7 +84,7 @@ def test_a_known_name_is_the_known_corpus_even_where_a_folder_is_called_so(mine,
 
 
 def test_a_path_that_is_not_there_or_no_corpus_is_said(mine):
-    assert sentence(mine / "nothing").startswith(f"There is no folder or CSV {mine / 'nothing'}: expected the path of one sub")
+    assert sentence(mine / "nothing").startswith(f"There is no folder or CSV {mine / 'nothing'}: expected the path of a fol")
     put(mine, "a.wav")
     assert sentence(mine / "a.wav").startswith(f"{mine / 'a.wav'} is neither a folder nor a CSV")
 
@@ -131,6 +132,26 @@ def test_folders_that_are_no_speakers(mine):
 def test_emotions_have_many_names(mine, folders, emotions):
     put(mine, *(f"{folder}/{i}.wav" for folder in folders for i in range(2)))
     assert set(table(mine)[0].emotion) == emotions
+
+
+def test_folders_named_as_genders_are_no_speakers(mine):
+    put(mine, *(f"{gender}/{name}" for gender in ("male", "Female") for name in FOLDERS))
+    assert set(table(mine)[0].speaker) == {"unknown"}
+    put(mine, *(f"anna/{name}" for name in FOLDERS))
+    assert set(table(mine)[0].speaker) == {"male", "Female", "anna"}
+
+
+def test_recordings_of_a_kind_that_is_not_read_are_said(mine):
+    (mine / "happy").mkdir()
+    for name in ("phone.m4a", "old.AIFF"):
+        (mine / "happy" / name).write_bytes(b"x")
+    assert sentence(mine).startswith(
+        f"{mine} holds no audio (.wav, .flac, .ogg, .mp3) but 2 of other kinds, to be converted: expected one subfolder"
+    )
+    put(mine, *FOLDERS)
+    utterances, skipped = table(mine)
+    assert len(utterances) == len(FOLDERS) and skipped.file.tolist() == ["happy/old.AIFF", "happy/phone.m4a"]
+    assert set(skipped.reason) == {"of a kind that is not read: make it one of .wav, .flac, .ogg, .mp3"}
 
 
 def test_files_outside_the_emotions_are_skipped(mine):
@@ -196,7 +217,7 @@ def test_patterns(mine, names, scheme):
     assert skipped.empty and len(utterances) == len(names)
     assert set(utterances.speaker) == set(SPEAKERS) and set(utterances.sentence) == {"s1", "s2"}
     assert set(utterances.emotion) == {"joy", "sadness", "neutral"}
-    assert corpora.read_as(get_corpus(str(mine), scheme)) == f"Read by the pattern {scheme}."
+    assert corpora.read_as(get_corpus(str(mine), scheme)) == f"Read by the pattern `{scheme}`."
 
 
 def test_names_that_do_not_fit_the_pattern_are_skipped(mine):
@@ -204,6 +225,8 @@ def test_names_that_do_not_fit_the_pattern_are_skipped(mine):
     _, skipped = table(mine, "{speaker}_{emotion}_{sentence}.wav")
     assert set(skipped.reason) == {"its name does not fit the pattern {speaker}_{emotion}_{sentence}.wav"}
     assert len(skipped) == 2
+    # a notebook shows it as Markdown, to which underscores between braces are emphasis
+    assert corpora.skipped_by_reason(skipped).reason.tolist() == ["its name does not fit the pattern"]
 
 
 @pytest.mark.parametrize(
@@ -356,8 +379,19 @@ def test_missing_files_are_skipped_and_said(recorded):
 def test_a_csv_none_of_whose_files_is_there(mine):
     path = write_csv(mine, [("a.wav", "joy", "anna"), ("b.wav", "joy", "anna")])
     assert sentence(path) == (
-        f"None of the 2 recordings named in {path} can be used; the first, a.wav: not found, but named in labels.csv: line 2."
+        f"None of the 2 recordings named in {path} can be used; the first, a.wav: not found, but named in labels.csv: line 2; "
+        "expected are paths from the CSV's folder, or whole ones."
     )
+
+
+@pytest.mark.parametrize(("on_disk", "in_csv"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_name_with_accents_is_found_however_a_mac_wrote_it(mine, on_disk, in_csv):
+    names = ["clé.wav", "perché/è.wav"]
+    put(mine, *(unicodedata.normalize(on_disk, name) for name in names))
+    path = write_csv(mine, [(unicodedata.normalize(in_csv, name), "joy", "anna") for name in names])
+    utterances, skipped = table(path)
+    assert len(utterances) == 2 and skipped.empty
+    assert all((mine / file).is_file() for file in utterances.file)
 
 
 def test_duplicate_rows(recorded):
@@ -392,6 +426,13 @@ def test_unknown_emotions_of_a_csv(recorded):
 def test_a_row_without_an_emotion_or_file_is_skipped(recorded):
     _, skipped = table(write_csv(recorded, [*ROWS[1:], (ROWS[0][0], "", "anna"), ("", "joy", "anna")]))
     assert skipped.reason.tolist() == ["names no file: line 8 of labels.csv", "has no emotion in labels.csv: line 7"]
+
+
+@pytest.mark.parametrize("rows", [[(ROWS[0][0], "", "Zoë"), *ROWS], [*ROWS, (ROWS[0][0], "", "Zoë")]])
+def test_a_row_without_an_emotion_is_no_second_label(recorded, rows):
+    utterances, skipped = table(write_csv(recorded, rows))
+    assert len(utterances) == len(ROWS)
+    assert skipped.file.tolist() == [ROWS[0][0]] and skipped.reason.str.startswith("has no emotion in labels.csv").all()
 
 
 @pytest.mark.parametrize(
@@ -431,7 +472,8 @@ def test_no_speaker_is_said_with_what_it_costs_and_how_to_add_one(recorded):
     )
     put(recorded, *FOLDERS)
     shutil.rmtree(recorded / "audio")
-    assert "give each speaker a folder above the emotions', or say with SCHEME" in remarks(recorded, "folders")[0]
+    assert "give each speaker a folder above the emotions', or say with SCHEME" in (said := remarks(recorded, "folders")[0])
+    assert said.endswith("such as `SCHEME='{speaker}_{emotion}_{_}.wav'`.")
 
 
 def test_some_without_a_speaker_and_two_genders_are_said(recorded):
@@ -473,12 +515,13 @@ def test_uneven_emotions_are_said_and_shown(mine):
     [
         (
             ["joy/1.wav", "joy/2.wav"],
-            "All 2 usable recordings of My Voices are of one emotion, joy: a classifier needs two or more.",
+            "All 2 usable recordings of My Voices are of one emotion, joy: a classifier needs two or more, so add "
+            "recordings of another.",
         ),
         (
             ["joy/1.wav", "sad/1.wav"],
             "My Voices has 2 usable recordings, joy (1), sadness (1): a study needs two emotions or more with at least 2 "
-            "recordings each, to learn from one and test on another.",
+            "recordings each, to learn from one and test on another, so add recordings.",
         ),
     ],
 )
@@ -488,6 +531,29 @@ def test_one_emotion_or_two_clips_are_no_study(mine, names, said):
     with pytest.raises(StudyError) as error:
         corpora.check(utterances, get_corpus(str(mine)))
     assert str(error.value) == said
+    with pytest.raises(StudyError) as error:  # without reading any audio
+        corpora.check_names(get_corpus(str(mine)))
+    assert str(error.value) == said
+
+
+def test_files_left_out_for_one_reason_are_counted_together_whatever_their_names(mine):
+    names = [f"my {label}/take {i} (a, b).{kind}" for label in ("joy", "sad") for i in range(2) for kind in ("wav", "flac")]
+    put(mine, *names)
+    skipped = table(mine, "my {emotion}/take {_}.wav")[1]
+    assert corpora.skipped_by_reason(skipped)[["reason", "files"]].to_numpy().tolist() == [["the same utterance", 4]]
+
+
+def test_copies_are_not_counted_before_audio_is_read(mine):
+    put(mine, "joy/1.wav", "joy/1.flac", "sad/1.wav", "sad/1.flac")
+    with pytest.raises(StudyError, match=r"My Voices has 2 usable recordings, joy \(1\), sadness \(1\)"):
+        corpora.check_names(get_corpus(str(mine)))
+
+
+def test_a_csv_none_of_whose_files_is_there_is_said_before_anything_runs(mine, only_01, monkeypatch, capsys):
+    monkeypatch.setattr(study, "execute", lambda *_, **__: pytest.fail("something ran"))
+    path = write_csv(mine, [("a.wav", "joy", "anna"), ("b.wav", "sad", "anna")])
+    assert __main__.main(["run", str(path)]) == 1
+    assert capsys.readouterr().err.startswith(f"None of the 2 recordings named in {path} can be used; the first, a.wav: not")
 
 
 def test_what_the_recordings_are_is_remarked(mine):

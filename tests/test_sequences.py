@@ -155,6 +155,21 @@ def test_is_measured_on_what_it_is_not_trained_on_after_each_epoch(small):
         np.testing.assert_array_equal(one, two, "what is held out trains nothing")
 
 
+def test_clips_of_other_corpora_come_standardised_and_stay_so(small, monkeypatch):
+    """Their scale is their own: the scaler does not see them, and does not change them."""
+    clips, y = sweeps()
+    for i in range(16, 24):
+        clips[i] = 1000 + 50 * clips[i]
+    shown = []
+    epoch = sequences.Learner.epoch
+    monkeypatch.setattr(sequences.Learner, "epoch", lambda self, *a: shown.append(a[0]) or epoch(self, *a))
+    fit = Fit(train=np.arange(24), foreign=np.arange(16, 24), seed=0, epochs=1)
+    (done,) = fit_all(small, clips, y, [fit], n_classes=2)
+    np.testing.assert_allclose(done.scaler.mean_, np.concatenate(clips[:16]).mean(axis=0), rtol=1e-5)
+    np.testing.assert_array_equal(shown[0][20], clips[20])
+    assert np.abs(np.concatenate(shown[0][:16]).mean(axis=0)).max() < 1e-4
+
+
 def test_stops_early_and_keeps_the_best_epoch(small):
     clips, y = sweeps()
     y[16:] = 1 - y[16:]  # what is learned makes these ever more wrong

@@ -49,14 +49,14 @@ def write(name, source=None, about=None, remark="", parameters=PARAMETERS):
 
 @pytest.fixture
 def small_study(tmp_path, monkeypatch):
-    """Three small notebooks, each of which reads what the one before wrote, and a corpus of two recordings."""
+    """Three small notebooks, each of which reads what the one before wrote, and a corpus of six recordings."""
     for name in ("NOTEBOOKS", "OUT", "REPORTS", "CACHE", "DATA"):
         monkeypatch.setattr(paths, name, tmp_path / name.lower())
         monkeypatch.setenv(f"SER_{name}", str(tmp_path / name.lower()))  # for kernels
     paths.NOTEBOOKS.mkdir()
     (paths.DATA / "demo" / "f1").mkdir(parents=True)
-    for emotion in ("neu", "tri"):
-        shutil.copy(paths.ROOT / "data" / "demo" / "f1" / f"{emotion}-f1-b1.ogg", paths.DATA / "demo" / "f1")
+    for name in (f"{emotion}-f1-{sentence}.ogg" for emotion in ("neu", "tri") for sentence in ("b1", "d2", "n3")):
+        shutil.copy(paths.ROOT / "data" / "demo" / "f1" / name, paths.DATA / "demo" / "f1")
     for name in ALL:
         write(name)
 

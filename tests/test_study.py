@@ -96,6 +96,8 @@ def test_a_parameter_has_one_default_wherever_it_stands():
         (["run", "demo", "--set", 'AUGMENTATIONS=["echo"]'], "'echo'"),
         (["run", "demo", "--set", 'EXTRA_CORPORA=["demo"]'], "EXTRA_CORPORA names demo, which is CORPUS itself"),
         (["run", "demo", "--set", 'EXTRA_CORPORA=["./nowhere"]'], "nowhere"),
+        (["run", "demo", "--set", "FEATURES=loud"], "Unknown feature set 'loud'"),
+        (["run", "demo", "--set", 'PROTOCOLS=["mine"]'], "Unknown 'mine' in PROTOCOLS"),
         (["fetch", "nowhere"], "nowhere"),
     ],
 )
