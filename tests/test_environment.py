@@ -24,7 +24,7 @@ from ser_utils.paths import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DIRECT = [Requirement(line).name for line in PROJECT["dependencies"]]
 LOCK = (ROOT / "requirements.lock").read_text()
-TOOLS = ("bash", "sh", "env", "cat", "cksum", "cp", "dirname", "grep", "mkdir", "readlink", "rm", "sleep", "tail")
+TOOLS = ("bash", "sh", "env", "cat", "cksum", "cp", "dirname", "grep", "mkdir", "mktemp", "readlink", "rm", "sleep", "tail")
 
 # A Python that does at once what takes minutes (making .venv, installing, compiling), and is the real one for the rest.
 FAKE = """#!/bin/sh
@@ -32,7 +32,8 @@ echo "$*" >>{calls}
 case "$*" in
   "-m venv"*) . {parts}/venv; rm -rf "$4"; mkdir -p "$4/bin"; cp "$0" "$4/bin/python" ;;
   "-m pip install"*) . {parts}/pip ;;
-  "-m pip --version" | "-m pytest"* | -c*warm_up*) ;;
+  "-m pytest"*) . {parts}/pytest ;;
+  "-m pip --version" | -c*warm_up*) ;;
   "--version") echo "Python {version}" ;;
   "-m ser_utils"*) echo "$0 $*" ;;
   -c*) exec {python} -c "import sys; sys.version_info = {version_info}; $2" ;;
@@ -57,10 +58,11 @@ class Study:
             (self.bin / tool).symlink_to(shutil.which(tool))
         self.says("venv", ":")
         self.says("pip", ":")
+        self.says("pytest", ":")
         self.env = {"PATH": str(self.bin), "HOME": str(folder), "PIP_CONFIG_FILE": os.devnull, "PIP_NO_CACHE_DIR": "1"}
 
     def says(self, part: str, script: str) -> None:
-        """What the fake Python does at ``-m venv`` or ``-m pip install``."""
+        """What the fake Python does at ``-m venv``, ``-m pip install`` or ``-m pytest``."""
         (self.parts / part).write_text(script + "\n")
 
     def program(self, path: Path, script: str) -> None:
@@ -131,7 +133,23 @@ def test_started_through_a_link_from_another_folder(study):
 
 def test_run_tests_uses_the_same_environment(study):
     study.start(script=study.root / "run_tests.sh")
-    assert study.calls("-m pytest") == ["-m pytest"] and len(study.calls("-m venv")) == 1
+    one, other = sorted(study.calls("-m pytest"))
+    kernels = one.removeprefix("-m pytest ").split()
+    assert kernels[0] == "notebooks" and len(kernels) > 1
+    assert other == " ".join(["-m pytest tests", *(f"--ignore={name}" for name in kernels)]), "each test in one of the halves"
+    assert len(study.calls("-m venv")) == 1
+
+
+def test_run_tests_hands_on_what_it_is_given(study):
+    study.start("-k", "folds", script=study.root / "run_tests.sh")
+    assert study.calls("-m pytest") == ["-m pytest -k folds"]
+
+
+@pytest.mark.parametrize("half", ["tests ", "notebooks "])
+def test_run_tests_fails_where_a_half_fails(study, half):
+    study.says("pytest", f'case "$*" in "-m pytest {half}"*) exit 3 ;; esac')
+    assert study.start(script=study.root / "run_tests.sh").returncode == 3
+    assert len(study.calls("-m pytest")) == 2, "the other runs to its end"
 
 
 @pytest.mark.parametrize("kind", ["VIRTUAL_ENV", "CONDA_PREFIX"])

@@ -207,7 +207,8 @@ def test_the_whole_way_under_the_protocol_that_chooses(main, extra):
     assert set(result.selection.test_speaker) == set("abcd")
     assert list(table.filter(like="p_")) == ["p_joy", "p_fear", "p_anger"]
     final = experiment.final_model(MLP, data, epochs=10, settings={})
-    np.testing.assert_allclose(final.layers[0].mean, main.x[main.rows.variant == ORIGINAL].mean(axis=0)[None], rtol=1e-4)
+    normalise = final.get_layer("normalise_by_training_rows")
+    np.testing.assert_allclose(normalise.mean, main.x[main.rows.variant == ORIGINAL].mean(axis=0)[None], rtol=1e-4)
 
 
 def test_fits_without_extra_rows_stay_as_they_are(main):

@@ -22,6 +22,7 @@ SETTINGS = {
     "N_FOLDS": 2,
     "AUGMENTATIONS": ["noise"],
     "MODEL": "original_mlp",
+    "FEATURES": "functionals",
     "SPEAKER_NORMS": ["none"],
     "BASELINES": ["majority"],
     "N_RESAMPLES": 20,
