@@ -253,13 +253,13 @@ def _weights(path: Path) -> dict[str, np.ndarray]:
     return found
 
 
-def _lasting(config: object, key: str = "") -> object:
+def _lasting(config: object) -> object:
     """Keras' description of a network without addresses in memory and without the numbers in layers' names."""
     if isinstance(config, dict):
-        return {name: _lasting(value, name) for name, value in config.items() if name != "shared_object_id"}
+        return {name: _lasting(value) for name, value in config.items() if name != "shared_object_id"}
     if isinstance(config, list):
         return [_lasting(value) for value in config]
-    return re.sub(r"_\d+$", "", config) if key == "name" and isinstance(config, str) else config
+    return re.sub(r"_\d+$", "", config) if isinstance(config, str) else config  # layers name those they follow, too
 
 
 def _hash_member(archive: zipfile.ZipFile, name: str) -> str:
