@@ -15,7 +15,7 @@ from ser_utils import baselines
 from ser_utils.augment import ORIGINAL
 from ser_utils.corpora import UNKNOWN, Corpus, class_order
 from ser_utils.errors import StudyError
-from ser_utils.experiment import Data, Key, System, _fit, fits_of, normalise, prediction_table
+from ser_utils.experiment import Data, Key, System, fit_system, fits_of, normalise, prediction_table
 from ser_utils.folds import of_seeds
 from ser_utils.guard import check_fit
 from ser_utils.metrics import chance, summary, unit
@@ -159,7 +159,7 @@ def _answers(model: str, data: Data, fits: dict[Key, Fit], **how):
     entry = get_model(model)
     default = {"epochs": entry.epochs, "settings": entry.choices[0], "keep_weights": False}
     fits = {key: replace(fit, **default) for key, fit in fits.items()}
-    return _fit(System(model, ""), data, fits, batch_size=0, **how)
+    return fit_system(System(model, ""), data, fits, batch_size=0, **how)
 
 
 def table_of(predictions: pd.DataFrame, *, n_resamples: int = 2000, n_jobs: int = 1) -> pd.DataFrame:

@@ -2,7 +2,9 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterator
+from unittest import mock
 
 import librosa
 
@@ -30,10 +32,18 @@ with _silent_stderr():
 
     tf.get_logger().setLevel("ERROR")
 
-__all__ = ["keras", "tf"]
+__all__ = ["built_under", "keras", "tf"]
 
 # The same bits each time on one platform, which has to be asked for before anything is computed. The number of threads
 # changes the order of sums and is therefore fixed; tiny networks gain nothing from more.
 tf.config.experimental.enable_op_determinism()
 tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def built_under(seed: int, build: Callable[[], keras.Model]) -> keras.Model:
+    """What `build` builds, with the weights and the randomness of a seed."""
+    # Keras draws the seeds of layers from here; its set_random_seed would throw away what TensorFlow has compiled, too, and
+    # random.seed would share the generator with other threads, of which a cluster's worker has some
+    with mock.patch.object(random, "randint", random.Random(seed).randint):
+        return build()

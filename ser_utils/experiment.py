@@ -337,13 +337,13 @@ def run(
             seen={"early stopping": fit.validation} if fit.validation is not None else None,
         )
     desc = f"{protocol} {system.model} {system.speaker_norm}"
-    fitted = _fit(system, data, fits, batch_size=batch_size, n_jobs=n_jobs, scheduler=scheduler, desc=desc)
+    fitted = fit_system(system, data, fits, batch_size=batch_size, n_jobs=n_jobs, scheduler=scheduler, desc=desc)
     if protocol == "as_published":
         curves = pd.concat([one.history.assign(seed=seed, fold=fold) for (seed, fold), (_, one) in fitted.items()])
     return Result(fitted, selection, curves, inner)
 
 
-def _fit(
+def fit_system(
     system: System, data: Data, fits: Mapping[Name, Fit], *, batch_size: int, desc: str, n_jobs: int = 1, scheduler: str = ""
 ) -> dict[Name, tuple[Fit, Fitted]]:
     """Train a system's network for each fit, by name."""
@@ -428,7 +428,7 @@ def choose(
         for name, fit in inner_fits(outer, data.rows, entry.max_epochs, protocol=protocol).items()
     }
     desc = f"inner folds {system.model} {system.speaker_norm}"
-    done = _fit(system, data, inner, batch_size=batch_size, n_jobs=n_jobs, scheduler=scheduler, desc=desc)
+    done = fit_system(system, data, inner, batch_size=batch_size, n_jobs=n_jobs, scheduler=scheduler, desc=desc)
     rows, curves, kept = [], [], {}
     for place, keys in sorted(members.items()):
         scored = [
@@ -562,5 +562,5 @@ def final_model(system: System, data: Data, *, epochs: int, settings: Mapping, b
     original = (data.rows.variant == ORIGINAL).to_numpy()
     train = np.arange(len(data.rows)) if get_model(system.model).augmented else np.flatnonzero(original)
     fit = Fit(train=train, seed=seed, epochs=epochs, settings=settings, foreign=_foreign(train, is_extra(data.rows)))
-    _, done = _fit(system, data, {"all": fit}, batch_size=batch_size, desc="final model")["all"]
+    _, done = fit_system(system, data, {"all": fit}, batch_size=batch_size, desc="final model")["all"]
     return network_of(system, data, fit, done)

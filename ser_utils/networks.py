@@ -18,11 +18,11 @@ from ser_utils.models import MODELS, build_network, get_model
 def check(names: list[str], search: int = 0) -> None:
     """Raise `StudyError` where a name is not a model's, is there twice, or is of one that has nothing to search."""
     for name in names:
-        if search and not get_model(name).search:
+        entry = get_model(name)
+        if search and not entry.search:
             raise StudyError(
                 f"SEARCH is {search}, but {name!r} in MODELS names no settings to search: set SEARCH to 0 or leave it out."
             )
-        get_model(name)
         if names.count(name) > 1:
             raise StudyError(f"MODELS names {name!r} twice: name each model once.")
 
@@ -38,8 +38,8 @@ def registered(n_classes: int) -> pd.DataFrame:
     rows = []
     for name, entry in MODELS.items():
         features = get_feature_set(entry.features)
-        network = build_network(name, len(features.names), n_classes, **entry.choices[0])
         n = len(features.names)
+        network = build_network(name, n, n_classes, **entry.choices[0])
         rows.append(
             {
                 "model": name,

@@ -38,3 +38,10 @@ class AdamW(_OneKernel, keras.optimizers.AdamW):
             if self._use_weight_decay(variable):
                 rate = tf.cast(self.learning_rate * self.weight_decay, tf.float32)
                 tf.raw_ops.ResourceApplyGradientDescent(var=variable.value.handle, alpha=rate, delta=variable.value)
+
+
+def start_anew(optimizer: keras.optimizers.Optimizer) -> None:
+    """Let an optimiser forget what it has seen, as if it were new."""
+    for variable in optimizer.variables:
+        if variable is not optimizer.learning_rate:
+            variable.assign(keras.ops.zeros_like(variable))

@@ -5,14 +5,13 @@ a step is work enough to keep a core busy, and the fits are spread over processe
 """
 
 import functools
-import random
 from collections.abc import Iterator, Mapping
-from unittest import mock
 
 import numpy as np
 
-from ser_utils.backend import keras, tf
+from ser_utils.backend import built_under, keras, tf
 from ser_utils.models import Model
+from ser_utils.optimizers import start_anew
 
 MULTIPLE = 24
 """Batches are padded to a multiple of so many frames."""
@@ -114,14 +113,10 @@ class Learner:
 
     def start(self, seed: int) -> None:
         """Begin anew, with the weights and the randomness of a seed."""
-        # see `ser_utils.training._Stack._fresh`, which seeds Keras' layers in the same way
-        with mock.patch.object(random, "randint", random.Random(seed).randint):
-            fresh = self.build()
+        fresh = built_under(seed, self.build)
         for variable, value in zip(self.network.variables, fresh.variables, strict=True):
             variable.assign(value)
-        for variable in self.optimizer.variables:
-            if variable is not self.optimizer.learning_rate:
-                variable.assign(keras.ops.zeros_like(variable))
+        start_anew(self.optimizer)
         self.rng = np.random.default_rng(seed)
 
     def weights(self) -> list[np.ndarray]:

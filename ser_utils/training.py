@@ -7,13 +7,11 @@ Stacks are spread over processes.
 """
 
 import functools
-import random
 import threading
 import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from unittest import mock
 
 import joblib
 import numpy as np
@@ -21,10 +19,11 @@ import pandas as pd
 from sklearn.preprocessing import StandardScaler
 
 from ser_utils import cache, code, sequences
-from ser_utils.backend import keras, tf
+from ser_utils.backend import built_under, keras, tf
 from ser_utils.guard import check_scaler
 from ser_utils.metrics import uar
 from ser_utils.models import MODELS, Model
+from ser_utils.optimizers import start_anew
 from ser_utils.parallel import each
 from ser_utils.progress import progress
 
@@ -482,19 +481,14 @@ class _Stack:
     @functools.cache  # noqa: B019  (few seeds, and as long-lived as the stack)
     def _fresh(self, seed: int) -> list[np.ndarray]:
         """What a network starts from under a seed: weights and the state of dropout."""
-        # Keras draws the seeds of layers from here; its set_random_seed would throw away what TensorFlow has compiled, too, and
-        # random.seed would share the generator with other threads, of which a cluster's worker has some
-        with mock.patch.object(random, "randint", random.Random(seed).randint):
-            network = self.build()
+        network = built_under(seed, self.build)
         return [v.numpy() for v in (*network.trainable_variables, *network.non_trainable_variables)]
 
     def start(self, seed: int) -> None:
         """Let every fit start anew, with a fresh optimiser."""
         for stacked, one in zip([*self.trainable, *self.state], self._fresh(seed), strict=True):
             stacked.assign(np.broadcast_to(one, stacked.shape))
-        for variable in self.optimizer.variables:
-            if variable is not self.optimizer.learning_rate:
-                variable.assign(keras.ops.zeros_like(variable))
+        start_anew(self.optimizer)
 
     def _values(self) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         return [tf.convert_to_tensor(v) for v in self.trainable], [tf.convert_to_tensor(v) for v in self.state]

@@ -120,8 +120,8 @@ def test_without_normalisation_the_training_corpus_alone_gives_the_scale(tables,
 
 
 def test_networks_run_for_each_seed_under_their_defaults(tables, cut, monkeypatch):
-    seen, fit = [], across._fit
-    monkeypatch.setattr(across, "_fit", lambda *args, **how: seen.extend(args[2].values()) or fit(*args, **how))
+    seen, fit = [], across.fit_system
+    monkeypatch.setattr(across, "fit_system", lambda *args, **how: seen.extend(args[2].values()) or fit(*args, **how))
     found = matrix(tables, cut, models=["mlp", "svm"], seeds=[0, 1])
     entry = experiment.get_model("mlp")
     assert {(one.epochs, one.stop_early, tuple(one.settings.items())) for one in seen} == {
