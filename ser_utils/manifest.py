@@ -167,9 +167,9 @@ def _surroundings() -> dict[str, object]:
 def _code_hash() -> str:
     """A hash over the package's sources, tables and style, the notebooks' code, and the lock file; outputs do not count."""
     package = Path(__file__).parent
-    files = [path for ending in ("*.py", "*.csv", "*.mplstyle") for path in package.glob(ending)]
+    files = [path for ending in ("*.py", "*.csv", "*.mplstyle") for path in package.rglob(ending)]
     files += [path for path in [paths.ROOT / "requirements.lock"] if path.exists()]
-    texts = {path.name: path.read_text(encoding="utf-8") for path in files}  # as text: git may have changed line ends
+    texts = {path.relative_to(paths.ROOT).as_posix(): path.read_text(encoding="utf-8") for path in files}  # as text: git may have changed line ends
     for book in study.notebooks():
         cells = nbformat.read(book, as_version=4).cells
         texts[book.name] = json.dumps([cell.source for cell in cells if cell.cell_type == "code"])

@@ -227,3 +227,54 @@ def late():
 @pytest.mark.parametrize("source", ["%matplotlib inline\nfrom ser_utils import audio", "from ser_utils import", "!ls"])
 def test_what_cannot_be_read_is_taken_to_import_all(source):
     assert code.imported(source) == code.modules()
+
+
+# Subpackages
+
+
+@pytest.fixture
+def nested(package):
+    """The small package with subpackages, one of which exports names of its modules."""
+    exports = "__getattr__, __dir__, __all__ = lazy.attach(__name__, submod_attrs={'near': ['x'], 'far': ['y', 'z']})\n"
+    for folder, init in {"deep": exports, "deep/deeper": "", "other": ""}.items():
+        (package / folder).mkdir()
+        (package / folder / "__init__.py").write_text(init)
+    (package / "deep" / "near.py").write_text("x = 1\n")
+    (package / "deep" / "far.py").write_text("from ser_utils.deep.deeper.bottom import b\ny = z = b\n")
+    (package / "deep" / "deeper" / "bottom.py").write_text("b = 1\n")
+    (package / "other" / "near.py").write_text("from ser_utils.deep.far import y\n")
+    return package
+
+
+def test_a_change_deep_inside_a_package_is_another_version(nested):
+    for changed in ("deep/deeper/bottom", "deep/far", "deep/__init__", "other/__init__"):
+        before = version(nested, "other.near")
+        edit(nested, changed)
+        assert version(nested, "other.near") != before, changed
+    before = version(nested, "other.near")
+    edit(nested, "deep/near")
+    assert version(nested, "other.near") == before
+
+
+def test_modules_of_the_same_name_in_two_packages_are_told_apart(nested):
+    assert version(nested, "deep.near") != version(nested, "other.near")
+    assert {"ser_utils.deep", "ser_utils.deep.near", "ser_utils.other.near", "ser_utils.top"} <= set(
+        says(nested, "print(*code.modules())").split()
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "modules"),
+    [
+        ("from ser_utils.deep import x", {"near"}),
+        ("from ser_utils import deep\ndeep.x", {"near"}),
+        ("from ser_utils import deep as d\nd.y, d.z", {"far"}),
+        ("from ser_utils.deep import near", {"near"}),
+        ("from ser_utils import deep\nprint(deep)\ndeep.x", {"", "near", "far", "deeper", "deeper.bottom"}),
+        ("import ser_utils.deep", {"", "near", "far", "deeper", "deeper.bottom"}),
+        ("from ser_utils.deep import nothing", {"", "near", "far", "deeper", "deeper.bottom"}),
+    ],
+)
+def test_names_of_a_package_stand_for_the_modules_that_define_them(nested, source, modules):
+    expected = sorted(f"ser_utils.deep.{name}".rstrip(".") for name in modules)
+    assert says(nested, f"print(*code.imported({source!r}))").split() == expected
