@@ -10,9 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import measure
-from ser_utils import corpora, extraction, original38
-from ser_utils.augment import ORIGINAL, STRENGTHS
-from ser_utils.metrics import uar
+from ser_utils import corpora
+from ser_utils.core.parallel import Execution
+from ser_utils.core.tables import ORIGINAL
+from ser_utils.evaluation.metrics import uar
+from ser_utils.features import extraction, original38
+from ser_utils.features.augmentation import STRENGTHS
+from ser_utils.models import training
 
 VARIANTS = ["noise", "stretch_pitch"]
 SEEDS = range(5)
@@ -72,12 +76,13 @@ def plain_way(task: Task) -> list[np.ndarray]:
 
 def study_way(task: Task) -> list[np.ndarray]:
     """As notebook 03 does, on all cores."""
-    from ser_utils import training
 
     how = {"epochs": task.epochs, "keep_weights": False}
     fits = [training.Fit(train=train, seed=seed, test=test, **how) for seed, train, test in task.fits]
     n_classes = int(task.y.max()) + 1
-    done = training.fit_all("original_mlp", task.x, task.y, fits, n_classes=n_classes, batch_size=BATCH_SIZE, n_jobs=-1)
+    done = training.fit_all(
+        "original_mlp", task.x, task.y, fits, n_classes=n_classes, batch_size=BATCH_SIZE, execution=Execution(-1)
+    )
     return [one.probabilities for one in done]
 
 

@@ -11,9 +11,9 @@ import librosa
 import numpy as np
 
 from benchmarks import measure, plain
-from ser_utils import extraction
-from ser_utils.augment import STRENGTHS
-from ser_utils.f0 import track_f0
+from ser_utils.features import extraction
+from ser_utils.features.augmentation import STRENGTHS
+from ser_utils.features.f0 import track_f0
 
 TARGET = "at least 6"
 F0_TARGET, VOICING_TARGET = 0.95, 0.90

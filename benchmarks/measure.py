@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 from joblib.externals.loky import get_reusable_executor, reusable_executor
 
-from ser_utils import corpora, paths
-from ser_utils.errors import StudyError
+from ser_utils import corpora
+from ser_utils.core import paths
+from ser_utils.core.errors import StudyError
 
 RESULTS = Path(__file__).with_name("results.csv")
 COLUMNS = ["benchmark", "corpus", "clips", "side", "seconds", "peak_mb", "ratio", "target"]

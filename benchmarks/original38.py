@@ -12,9 +12,10 @@ import scipy.fft
 import soundfile as sf
 
 from benchmarks import measure, plain
-from ser_utils import extraction, original38
-from ser_utils.augment import ORIGINAL, STRENGTHS
-from ser_utils.short_time import BLOCK
+from ser_utils.core.tables import ORIGINAL
+from ser_utils.features import extraction, original38
+from ser_utils.features.augmentation import STRENGTHS
+from ser_utils.features.short_time import BLOCK
 
 VARIANTS = ["noise", "stretch_pitch"]
 TARGET = "at least 8"

@@ -15,11 +15,11 @@ import scipy.fft
 import scipy.signal
 import scipy.stats
 
-from ser_utils.augment import STRENGTHS
-from ser_utils.contours import ACTIVE_DB, FLOOR_DB, N_FFT_LONG
-from ser_utils.f0 import F0_MAX_HZ, F0_MIN_HZ, HOP, HOP_S, MAX_LAG, MIN_LAG, SR, WIN_F0
-from ser_utils.prosody import MIN_PAUSE_S, MIN_SEGMENT, MIN_VOICED, MODULATION_HZ, PEAK_DB
-from ser_utils.spectra import CONTRAST_HZ, LOWEST_HZ, MEL_FLOOR_DB, MEL_HZ, N_FFT, N_MELS, N_MFCC, SLOPE_HZ
+from ser_utils.features.augmentation import STRENGTHS
+from ser_utils.features.f0 import F0_MAX_HZ, F0_MIN_HZ, HOP, HOP_S, MAX_LAG, MIN_LAG, SR, WIN_F0
+from ser_utils.features.low_level_descriptors import ACTIVE_DB, FLOOR_DB, N_FFT_LONG
+from ser_utils.features.prosody import MIN_PAUSE_S, MIN_SEGMENT, MIN_VOICED, MODULATION_HZ, PEAK_DB
+from ser_utils.features.spectra import CONTRAST_HZ, LOWEST_HZ, MEL_FLOOR_DB, MEL_HZ, N_FFT, N_MELS, N_MFCC, SLOPE_HZ
 
 HZ = np.arange(1 + N_FFT // 2) * SR / N_FFT
 """Frequencies in Hz of the bins of a spectrum of `N_FFT` samples."""
@@ -70,7 +70,7 @@ def original38_clip(path: Path, *, rng: np.random.Generator) -> np.ndarray:
 
 
 def functionals(y: np.ndarray, sr: int, f0: Callable | None = None) -> dict[str, float]:
-    """All functionals by their plain definitions; see `ser_utils.functionals.functionals` and `ser_utils.glossary`.
+    """All functionals by their plain definitions; see `ser_utils.features.functionals.functionals` and `ser_utils.features.glossary`.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def functionals(y: np.ndarray, sr: int, f0: Callable | None = None) -> dict[str,
     Returns
     -------
     dict of str to float
-        In the order of `ser_utils.functionals.names`.
+        In the order of `ser_utils.features.functionals.names`.
     """
     y = prepared(y, sr)
     f0_hz, strength = (f0 or pyin_f0)(y)

@@ -14,9 +14,9 @@ import numpy as np
 import soundfile as sf
 
 from benchmarks import measure
-from ser_utils import extraction
-from ser_utils.augment import STRENGTHS
-from ser_utils.features import FEATURE_SETS
+from ser_utils.features import extraction
+from ser_utils.features.augmentation import STRENGTHS
+from ser_utils.features.registry import FEATURE_SETS
 
 TIMES = (1, 4, 20)
 NOISE = 0.001

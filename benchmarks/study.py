@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import measure
-from ser_utils import paths
-from ser_utils.errors import StudyError
+from ser_utils.core import paths
+from ser_utils.core.errors import StudyError
 
 COLD, WARM = "at most 480 s", "at most 20 s"
 

@@ -22,8 +22,8 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import uniform_filter1d
 from scipy.signal import butter, resample_poly, sosfiltfilt
 
-from ser_utils.errors import StudyError
-from ser_utils.paths import DATA, write_aside
+from ser_utils.core.errors import StudyError
+from ser_utils.core.paths import DATA, write_aside
 
 SEED = 2014
 SAMPLE_RATE = 16_000

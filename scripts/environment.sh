@@ -154,7 +154,7 @@ say_why() {
 warm_up() {
   local said
   echo "Compiling librosa's kernels, once (about 20 s) ..."
-  said=$("$venv/bin/python" -c 'from ser_utils.audio import warm_up; warm_up()' 2>&1) ||
+  said=$("$venv/bin/python" -c 'from ser_utils.features.extraction import warm_up; warm_up()' 2>&1) ||
     fail "The packages are installed but do not run: $(tail -n 1 <<<"$said")"
 }
 

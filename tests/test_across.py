@@ -7,11 +7,13 @@ import pandas as pd
 import pytest
 from test_more_speech import corpus, quick  # noqa: F401  networks that train for a moment
 
-from ser_utils import across, across_plots, corpora, experiment, folds
-from ser_utils.augment import ORIGINAL
-from ser_utils.corpora import UNKNOWN
-from ser_utils.errors import StudyError
-from ser_utils.guard import LeakError
+from ser_utils import corpora
+from ser_utils.core.errors import StudyError
+from ser_utils.core.tables import FOLD_COLUMNS, ORIGINAL, UNKNOWN
+from ser_utils.evaluation import protocols
+from ser_utils.evaluation.leakage import LeakError
+from ser_utils.experiments import cross_corpus, experiment
+from ser_utils.figures import cross_corpus as cross_corpus_figures
 
 
 @pytest.fixture
@@ -25,22 +27,24 @@ def tables():
 
 
 def made(data):
-    return folds.make_folds(data.rows, protocol="speaker", seeds=[0], n_folds=3)
+    return protocols.make_folds(data.rows, protocol="speaker", seeds=[0], n_folds=3)
 
 
 @pytest.fixture
 def cut(tables):
-    none = pd.DataFrame(columns=folds.COLUMNS)
+    none = pd.DataFrame(columns=FOLD_COLUMNS)
     return {"here": made(tables["here"]), "there": made(tables["there"]), "dull": none}
 
 
 def matrix(tables, cut, norms=("speaker",), models=("svm",), seeds=(0,)):
-    return across.matrix(tables, cut, models=list(models), features="f", speaker_norms=list(norms), seeds=list(seeds))
+    return cross_corpus.cross_corpus_predictions(
+        tables, cut, models=list(models), features="f", speaker_norms=list(norms), seeds=list(seeds)
+    )
 
 
 def test_a_pair_has_the_shared_emotions_and_names_of_its_own(tables):
-    data = across.pair(tables["here"], tables["there"], ("here", "there"))
-    assert data.classes == ["joy", "fear"] == across.shared(tables["here"], tables["there"])
+    data = cross_corpus.pair_of_corpora(tables["here"], tables["there"], ("here", "there"))
+    assert data.classes == ["joy", "fear"] == cross_corpus.shared_emotions(tables["here"], tables["there"])
     assert set(data.rows.speaker) == {"here:a", "here:b", "here:c", "here:d", "there:a", "there:b", "there:c"}
     assert len(data.rows) == len(data.x) == 4 * 2 * 2 * 2 + 3 * 2 * 2 and not data.rows.duplicated(["file", "variant"]).any()
     kept = tables["there"].rows.emotion.isin(["joy", "fear"]).to_numpy()
@@ -48,9 +52,9 @@ def test_a_pair_has_the_shared_emotions_and_names_of_its_own(tables):
 
 
 def test_one_trains_and_the_other_is_tested(tables):
-    data = across.pair(tables["here"], tables["there"], ("here", "there"))
+    data = cross_corpus.pair_of_corpora(tables["here"], tables["there"], ("here", "there"))
     for augmented, variants in ((False, {ORIGINAL}), (True, {ORIGINAL, "noise"})):
-        fits = across.fits_across(data, "here", seeds=[0, 3], augmented=augmented)
+        fits = cross_corpus.fits_across(data, "here", seeds=[0, 3], augmented=augmented)
         assert list(fits) == [(0, 1), (3, 1)]
         for fit in fits.values():
             assert data.rows.file.iloc[fit.train].str.startswith("here/").all()
@@ -77,7 +81,7 @@ def test_every_pair_that_shares_two_emotions_is_tested_and_a_corpus_on_itself(ta
         ("there", "here"): {"rows": 16, "files": 16, "protocol": "across"},
         ("there", "there"): {"rows": 18, "files": 18, "protocol": "speaker"},
     }
-    assert list(found)[:2] == across.PAIR and set(found.variant) == {ORIGINAL}
+    assert list(found)[:2] == cross_corpus.PAIR and set(found.variant) == {ORIGINAL}
     assert (found.emotion == found.predicted).mean() > 0.9, "normalised by speaker, what is plain carries over"
 
 
@@ -86,13 +90,13 @@ def test_a_corpus_of_unknown_speakers_is_in_no_cell_by_speaker_and_has_no_interv
     found = matrix(
         {"here": tables["here"], "there": unnamed}, {"here": cut["here"], "there": cut["dull"]}, norms=["none", "speaker"]
     )
-    cells = found.groupby("speaker_norm")[across.PAIR].apply(lambda part: sorted(set(map(tuple, part.to_numpy()))))
+    cells = found.groupby("speaker_norm")[cross_corpus.PAIR].apply(lambda part: sorted(set(map(tuple, part.to_numpy()))))
     assert cells["none"] == [("here", "here"), ("here", "there"), ("there", "here")]
     assert cells["speaker"] == [("here", "here")]
-    table = across.table_of(found, n_resamples=20).query("speaker_norm == 'none'").set_index(across.PAIR)
+    table = cross_corpus.cross_corpus_table(found, n_resamples=20).query("speaker_norm == 'none'").set_index(cross_corpus.PAIR)
     assert table.n_speakers.to_dict() == {("here", "here"): 4, ("here", "there"): 0, ("there", "here"): 4}
     assert table.ci_low.isna().to_list() == [False, True, False]
-    said = [text.get_text() for text in across_plots.across(table.reset_index()).axes[0].texts]
+    said = [text.get_text() for text in cross_corpus_figures.cross_corpus_matrix(table.reset_index()).axes[0].texts]
     assert "speakers unknown\n2 emotions" in said
 
 
@@ -120,8 +124,8 @@ def test_without_normalisation_the_training_corpus_alone_gives_the_scale(tables,
 
 
 def test_networks_run_for_each_seed_under_their_defaults(tables, cut, monkeypatch):
-    seen, fit = [], across.fit_system
-    monkeypatch.setattr(across, "fit_system", lambda *args, **how: seen.extend(args[2].values()) or fit(*args, **how))
+    seen, fit = [], cross_corpus.fit_system
+    monkeypatch.setattr(cross_corpus, "fit_system", lambda *args, **how: seen.extend(args[2].values()) or fit(*args, **how))
     found = matrix(tables, cut, models=["mlp", "svm"], seeds=[0, 1])
     entry = experiment.get_model("mlp")
     assert {(one.epochs, one.stop_early, tuple(one.settings.items())) for one in seen} == {
@@ -150,12 +154,12 @@ def answered(right, n_speakers=3, emotions=("joy", "fear")):
 def test_the_table_has_uar_interval_and_chance_of_each_cell():
     three = answered(7, emotions=("joy", "fear", "anger"))
     one = answered(5, n_speakers=1)
-    found = across.table_of(
+    found = cross_corpus.cross_corpus_table(
         pd.concat(
             [answered(9).assign(train="a", test="b"), three.assign(train="b", test="a"), one.assign(train="a", test="c")]
         ),
         n_resamples=100,
-    ).set_index(across.PAIR)
+    ).set_index(cross_corpus.PAIR)
     assert found.uar.to_list() == pytest.approx([0.9, 0.7, 0.5])
     assert found.chance.to_list() == pytest.approx([1 / 2, 1 / 3, 1 / 2]) and found.n_emotions.to_list() == [2, 3, 2]
     assert found.n_speakers.to_list() == [3, 3, 1] and found.n_clips.to_list() == [60, 90, 20]
@@ -168,16 +172,16 @@ def test_the_table_has_uar_interval_and_chance_of_each_cell():
 def test_labels_are_those_of_the_registry():
     demo = corpora.CORPORA["demo"]
     merged = replace(demo, name="mine", emotions={"h": "joy", "e": "joy", "b": "boredom", "x": ""})
-    found = across.labels({"demo": demo, "mine": merged})
+    found = cross_corpus.emotion_codes({"demo": demo, "mine": merged})
     assert found[found.corpus == "demo"].set_index("emotion").code.to_dict() == {v: k for k, v in demo.emotions.items()}
     assert found[found.corpus == "mine"][["emotion", "code"]].to_numpy().tolist() == [["joy", "h, e"], ["boredom", "b"]]
-    counts = across.shared_counts(found)
+    counts = cross_corpus.shared_counts(found)
     assert counts.loc["demo", "mine"] == counts.loc["mine", "demo"] == 1 and counts.loc["mine", "mine"] == 2
 
 
 def test_the_figure_of_labels_has_a_cell_for_each():
-    labelled = across.labels(corpora.CORPORA)
-    fig = across_plots.emotions_by_corpus(labelled)
+    labelled = cross_corpus.emotion_codes(corpora.CORPORA)
+    fig = cross_corpus_figures.emotions_by_corpus(labelled)
     ax = fig.axes[0]
     assert len(ax.patches) == len(labelled) == len(ax.texts)
     assert [text.get_text() for text in ax.get_xticklabels()] == corpora.class_order(labelled.emotion)
@@ -194,7 +198,7 @@ def test_the_figure_of_the_matrix_says_value_interval_and_emotions(names):
         ]
     ).assign(uar=0.512, ci_low=0.41, ci_high=0.6, n_speakers=1)
     table.loc[0, ["ci_low", "ci_high"]] = np.nan
-    fig = across_plots.across(table, "synthetic")
+    fig = cross_corpus_figures.cross_corpus_matrix(table, "synthetic")
     assert [ax.get_title(loc="left") for ax in fig.axes] == ["mlp, speaker_norm=none", "mlp, speaker_norm=speaker"]
     for ax in fig.axes:
         assert len(ax.patches) == len(names) ** 2 and ax.get_ylabel() == "trained on"

@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 import recordings
 import soundfile as sf
+from ser_utils.experiments.trial import trial
 
-from ser_utils import paths, study
-from ser_utils.trial import trial
+from ser_utils.core import paths
+from ser_utils.study import notebooks, runner
 
 SETTINGS = {
     "N_SEEDS": "1",
@@ -21,7 +22,7 @@ SETTINGS = {
     "N_JOBS": "1",
 }
 PROMISES = ("voice never heard", "voices never heard", "voice it has never heard", "speaker-independent")
-PAGES = ("index", *(book.stem for book in study.notebooks()))
+PAGES = ("index", *(book.stem for book in notebooks.list_notebooks()))
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def text_of(book):
 
 
 def test_a_folder_without_speakers_gives_all_reports_and_promises_nothing_of_new_voices(voices, elsewhere, capsys):
-    assert study.run(str(voices), settings=[f"{name}={value}" for name, value in SETTINGS.items()]) == 0, (
+    assert runner.run_study(str(voices), settings=[f"{name}={value}" for name, value in SETTINGS.items()]) == 0, (
         capsys.readouterr().out
     )
     out, pages = paths.OUT / "my_voices", paths.REPORTS / "my_voices"
@@ -93,7 +94,10 @@ def test_a_network_of_sequences_under_one_protocol_is_evaluated_beside_classical
         )
     (out / "importance.csv").write_text("family,speaker,drop,speaker_norm\n")
     given = {"CORPUS": "emovo", "N_RESAMPLES": 20, "N_PERMUTATIONS": 20, "N_JOBS": 1}
-    assert study.execute(paths.NOTEBOOKS / "04_evaluate.ipynb", out / "executed" / "04.ipynb", given, progress="off") is None
+    assert (
+        notebooks.execute_notebook(paths.NOTEBOOKS / "04_evaluate.ipynb", out / "executed" / "04.ipynb", given, progress="off")
+        is None
+    )
     compared = set(pd.read_csv(out / "comparisons.csv").comparison)
     assert {"cnn against the original network (none)", "cnn against svm (none)", "cnn against svm (speaker)"} <= compared
 

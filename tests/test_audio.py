@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from ser_utils import audio
-from ser_utils.audio import AudioError, check_signal, describe, f0_contour, level_dbfs, measures, players, read_audio
+from ser_utils.core import audio
+from ser_utils.core.audio import AudioError, check_signal, describe, level_dbfs, read_audio
+from ser_utils.features.f0 import f0_contour, signal_measures
+from ser_utils.figures.players import audio_players
 
 
 def tone(f0_hz=220.0, sr=16_000, duration_s=1.0, peak=0.5):
@@ -160,7 +162,7 @@ def test_f0_is_not_a_number_where_nothing_is_voiced():
 
 def test_measures_of_a_tone_with_a_soft_fifth():
     y = np.concatenate([voice(duration_s=1.6), 0.001 * voice(duration_s=0.4)])
-    found = measures(y, 16_000)
+    found = signal_measures(y, 16_000)
     assert found["duration_s"] == 2.0
     assert found["f0_hz"] == pytest.approx(220, rel=0.01)
     assert found["level_dbfs"] == pytest.approx(level_dbfs(voice()) + 10 * np.log10(0.8), abs=0.01)
@@ -171,11 +173,11 @@ def test_measures_of_noise_have_no_f0_and_no_warning():
     noise = 0.1 * np.random.default_rng(0).standard_normal(4_000).astype(np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert np.isnan(measures(noise, 16_000)["f0_hz"])
+        assert np.isnan(signal_measures(noise, 16_000)["f0_hz"])
 
 
 def test_players_hold_each_clip_at_16_khz():
-    page = players({"joy": (voice(220, 48_000), 48_000), "<b>": (0.001 * voice(), 16_000)}, allowed=True).data
+    page = audio_players({"joy": (voice(220, 48_000), 48_000), "<b>": (0.001 * voice(), 16_000)}, allowed=True).data
     assert re.findall("<figcaption>(.*?)</figcaption>", page) == ["joy", "&lt;b&gt;"]
     for data in re.findall(r'src="data:audio/mpeg;base64,([^"]+)"', page):
         y, sr = sf.read(io.BytesIO(base64.b64decode(data)))
@@ -186,6 +188,6 @@ def test_players_hold_each_clip_at_16_khz():
 
 
 def test_players_are_a_sentence_where_the_licence_forbids_them():
-    page = players({"joy": (voice(), 16_000)}, allowed=False).data
+    page = audio_players({"joy": (voice(), 16_000)}, allowed=False).data
     assert "audio/mpeg" not in page and "<audio" not in page
     assert "licence" in page and "EMBED_AUDIO = True" in page

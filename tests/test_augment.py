@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from scipy.stats import kurtosis
 
-from ser_utils import augment as module
-from ser_utils.audio import f0_contour
-from ser_utils.augment import AUGMENTATIONS, ORIGINAL, STRENGTHS, augment, check_strengths, check_variants
-from ser_utils.errors import StudyError
+from ser_utils.core.errors import StudyError
+from ser_utils.core.tables import ORIGINAL
+from ser_utils.features import augmentation
+from ser_utils.features.augmentation import AUGMENTATIONS, STRENGTHS, augment, check_strengths, check_variants
+from ser_utils.features.f0 import f0_contour
 
 SR = 16_000
 NAMES = [f"f1/joy-f1-{i}.wav" for i in range(200)]
@@ -154,7 +155,7 @@ def test_randomness_depends_on_clip_and_seed_alone(variant):
 
 
 def test_variants_of_a_clip_draw_apart(monkeypatch):
-    monkeypatch.setitem(AUGMENTATIONS, "noise_again", module.noise)
+    monkeypatch.setitem(AUGMENTATIONS, "noise_again", augmentation.noise)
     assert not np.array_equal(changed("noise"), changed("noise_again"))
 
 
@@ -251,12 +252,15 @@ def test_a_variant_depends_on_what_is_said_of_it_and_on_nothing_else(variant):
     how = {"strengths": STRENGTHS, "clip": "a.wav", "seed": 0}
     others = [how | {"strengths": STRENGTHS | {name: 1.1 * value}} for name, value in STRENGTHS.items()]
     for other in (*others, how | {"clip": "b.wav"}, how | {"seed": 1}):
-        named = module.depends_on(variant, **other) != module.depends_on(variant, **how)
+        named = augmentation.depends_on(variant, **other) != augmentation.depends_on(variant, **how)
         matters = not np.array_equal(*(augment(voice(), sr=SR, variant=variant, **case) for case in (how, other)))
         assert named == matters, other
 
 
 def test_what_is_not_registered_in_uses_depends_on_everything():
     strengths = STRENGTHS | {"echo_s": 0.2}
-    assert module.depends_on("echo", strengths=strengths, clip="a.wav", seed=3) == strengths | {"clip": "a.wav", "seed": 3}
-    assert module.depends_on(ORIGINAL, strengths=strengths, clip="a.wav", seed=3) == {}
+    assert augmentation.depends_on("echo", strengths=strengths, clip="a.wav", seed=3) == strengths | {
+        "clip": "a.wav",
+        "seed": 3,
+    }
+    assert augmentation.depends_on(ORIGINAL, strengths=strengths, clip="a.wav", seed=3) == {}

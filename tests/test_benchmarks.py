@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from benchmarks import fits, functionals, measure, original38, scale, study
-from ser_utils import paths
-from ser_utils.errors import StudyError
-from ser_utils.features import FEATURE_SETS
+from ser_utils.core import paths
+from ser_utils.core.errors import StudyError
+from ser_utils.features.registry import FEATURE_SETS
 
 
 @pytest.fixture(autouse=True)

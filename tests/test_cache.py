@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from ser_utils import __main__, cache, paths
+from ser_utils import __main__
+from ser_utils.core import cache, paths
 
 ARRAYS = {"row": np.arange(6, dtype=np.float32).reshape(2, 3), "names": np.array(["rms", "zcr"])}
 PARTS = {"x": np.arange(6.0).reshape(2, 3), "seed": 1, "strengths": {"rate": 0.8, "steps": 0.7}}

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy import special
 
-from ser_utils import calibration
-from ser_utils.errors import StudyError
+from ser_utils.core.errors import StudyError
+from ser_utils.evaluation import calibration
 
 
 def softmax(logits):

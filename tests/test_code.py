@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from ser_utils import audio, code, optimizers, paths
-from ser_utils.augment import AUGMENTATIONS
-from ser_utils.features import FEATURE_SETS
-from ser_utils.models import MODELS
+from ser_utils.core import audio, code_version, paths
+from ser_utils.features.augmentation import AUGMENTATIONS
+from ser_utils.features.registry import FEATURE_SETS
+from ser_utils.models import optimizers
+from ser_utils.models.registry import MODELS
 
 GRAPH = {
     "top": "from ser_utils import middle\n",
@@ -31,7 +32,9 @@ def package(tmp_path):
     folder = tmp_path / "ser_utils"
     folder.mkdir()
     (folder / "__init__.py").write_text("")
-    shutil.copy(code.__file__, folder)
+    (folder / "core").mkdir()
+    (folder / "core" / "__init__.py").write_text("")
+    shutil.copy(code_version.__file__, folder / "core")
     for name, source in GRAPH.items():
         (folder / f"{name}.py").write_text(source)
     return folder
@@ -40,15 +43,13 @@ def package(tmp_path):
 @pytest.fixture
 def copied(tmp_path):
     """A copy of the study's package."""
-    return Path(
-        shutil.copytree(Path(code.__file__).parent, tmp_path / "ser_utils", ignore=shutil.ignore_patterns("__pycache__"))
-    )
+    return Path(shutil.copytree(paths.PACKAGE, tmp_path / "ser_utils", ignore=shutil.ignore_patterns("__pycache__")))
 
 
 def says(package, statements):
     """What a process prints that has the study from that folder."""
     environment = os.environ | {"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-c", f"from ser_utils import code\n{statements}"]
+    command = [sys.executable, "-c", f"from ser_utils.core import code_version as code\n{statements}"]
     done = subprocess.run(command, env=environment, cwd=package.parent, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
@@ -103,17 +104,24 @@ def test_of_a_module_alone_what_it_imports_does_not_count(package):
 
 
 def test_in_the_study_a_change_reaches_what_it_concerns_and_nothing_else(copied):
-    names = ["original38", "functionals", "augment", "audio", "training", "baselines"]
+    names = [
+        "features.original38",
+        "features.functionals",
+        "features.augmentation",
+        "core.audio",
+        "models.training",
+        "models.baselines",
+    ]
     ask = f"print(*[code.version(f'ser_utils.{{name}}') for name in {names}])"
     seen = [says(copied, ask).split()]
-    for changed in ("short_time", "guard", "plots"):
+    for changed in ("features/short_time", "evaluation/leakage", "figures/plots"):
         edit(copied, changed)
         seen.append(says(copied, ask).split())
-    by_short_time, by_guard, by_plots = (
+    by_short_time, by_leakage, by_plots = (
         {name for name, x, y in zip(names, *pair, strict=True) if x != y} for pair in itertools.pairwise(seen)
     )
-    assert {"original38", "functionals", "augment"} <= by_short_time
-    assert by_guard == {"training", "baselines"}
+    assert set(names[:3]) <= by_short_time
+    assert by_leakage == set(names[4:])
     assert not by_plots
 
 
@@ -121,15 +129,15 @@ def test_in_the_study_a_change_reaches_what_it_concerns_and_nothing_else(copied)
 
 
 def test_a_function_counts_as_its_module_and_so_do_classes_and_lambdas():
-    assert code.version(audio.read_audio) == code.version("ser_utils.audio")
-    assert code.version(optimizers.Adam) == code.version("ser_utils.optimizers")
-    assert code.version(lambda y: y) == code.version(__name__)
+    assert code_version.version(audio.read_audio) == code_version.version("ser_utils.core.audio")
+    assert code_version.version(optimizers.Adam) == code_version.version("ser_utils.models.optimizers")
+    assert code_version.version(lambda y: y) == code_version.version(__name__)
 
 
 def test_all_that_the_study_registers_has_a_version():
     registered = [entry.extract for entry in FEATURE_SETS.values()] + list(AUGMENTATIONS.values())
     registered += [function for entry in MODELS.values() for function in (entry.build, entry.optimizer)]
-    assert None not in map(code.version, registered)
+    assert None not in map(code_version.version, registered)
 
 
 def test_a_module_outside_the_study_counts_with_what_it_imports_of_it(package):
@@ -153,10 +161,10 @@ def test_a_function_made_with_values_that_are_in_no_source_has_no_version():
     def scaled(by):
         return lambda y: y * by
 
-    assert code.version(scaled) is not None
-    assert code.version(scaled(2)) is None
-    assert code.version(functools.partial(audio.read_audio, sr=16_000)) is None
-    assert code.version("ser_utils.audio", scaled(2)) is None
+    assert code_version.version(scaled) is not None
+    assert code_version.version(scaled(2)) is None
+    assert code_version.version(functools.partial(audio.read_audio, sr=16_000)) is None
+    assert code_version.version("ser_utils.core.audio", scaled(2)) is None
 
 
 def test_what_was_changed_after_it_was_loaded_has_no_version(package):
@@ -165,7 +173,7 @@ def test_what_was_changed_after_it_was_loaded_has_no_version(package):
 import pathlib
 before = code.version("ser_utils.top")
 for name in ("apart", "lowest"):
-    path = pathlib.Path(code.__file__).with_name(f"{name}.py")
+    path = pathlib.Path(code.__file__).parents[1] / f"{name}.py"
     path.write_text(path.read_text() + "# edited")
     print(code.version("ser_utils.top") == before, code.version("ser_utils.top"))
 """
@@ -177,35 +185,36 @@ for name in ("apart", "lowest"):
 # Packages and platform
 
 
-def computed(names=("ser_utils.errors",)):
-    return code._version.__wrapped__(names, "")
+def computed(names=("ser_utils.core.errors",)):
+    return code_version._version.__wrapped__(names, "")
 
 
-@pytest.mark.parametrize("package", code.PACKAGES)
+@pytest.mark.parametrize("package", code_version.PACKAGES)
 def test_a_version_changes_with_a_packages_version(monkeypatch, package):
-    before, installed = computed(), code.package_version
-    monkeypatch.setattr(code, "package_version", lambda name: "99.9" if name == package else installed(name))
+    before, installed = computed(), code_version.package_version
+    monkeypatch.setattr(code_version, "package_version", lambda name: "99.9" if name == package else installed(name))
     assert computed() != before
 
 
 def test_a_version_changes_with_platform_and_python(monkeypatch):
     seen = {computed()}
-    monkeypatch.setattr(code.platform, "machine", lambda: "vax")
+    monkeypatch.setattr(code_version.platform, "machine", lambda: "vax")
     seen.add(computed())
-    monkeypatch.setattr(code.sys, "version_info", (4, 0, 0))
+    monkeypatch.setattr(code_version.sys, "version_info", (4, 0, 0))
     seen.add(computed())
     assert len(seen) == 3
 
 
 def test_every_package_that_computes_is_among_those_that_count():
     """A package that the features' or networks' modules import, and that is not in the list, would change results unseen."""
-    known = {"sklearn": "scikit-learn"} | {name: name for name in code.PACKAGES}
-    harmless = {"joblib", "threadpoolctl", "IPython", "tqdm", "distributed", "ser_utils"}
-    for name in ("extraction", "original38", "functionals", "augment", "audio", "training", "baselines", "short_time", "f0"):
-        source = (paths.ROOT / "ser_utils" / f"{name}.py").read_text(encoding="utf-8")
+    known = {"sklearn": "scikit-learn"} | {name: name for name in code_version.PACKAGES}
+    harmless = {"joblib", "threadpoolctl", "IPython", "tqdm", "distributed", "lazy_loader", "ser_utils"}
+    computing = [paths.PACKAGE / "core" / "audio.py", *paths.PACKAGE.glob("features/*.py"), *paths.PACKAGE.glob("models/*.py")]
+    for path in computing:
+        source = path.read_text(encoding="utf-8")
         found = {line.split()[1].split(".")[0] for line in source.splitlines() if line.startswith(("import ", "from "))}
         other = found - set(sys.stdlib_module_names) - set(known) - harmless
-        assert not other, f"{name} imports {other}"
+        assert not other, f"{path.name} imports {other}"
 
 
 # What a source imports
@@ -213,20 +222,23 @@ def test_every_package_that_computes_is_among_those_that_count():
 
 def test_imports_are_found_however_they_are_written():
     source = """
-import ser_utils.audio, numpy
-import ser_utils.plots as p
-from ser_utils import cache, nothing
+import ser_utils.core.audio, numpy
+import ser_utils.figures.plots as p
+from ser_utils.core import cache, nothing
 from ser_utils.features import FeatureSet
 def late():
-    from ser_utils import folds
+    from ser_utils.evaluation import protocols
 """
-    assert code.imported(source) == [f"ser_utils.{name}" for name in ("audio", "cache", "features", "folds", "plots")]
-    assert code.imported(b"import numpy") == []
+    found = code_version.imported(source)
+    names = ("core.audio", "core.cache", "evaluation.protocols", "features.registry", "figures.plots")
+    assert set(found) - {name for name in found if name.startswith("ser_utils.core")} == {f"ser_utils.{n}" for n in names[2:]}
+    assert {f"ser_utils.{name}" for name in names[:2]} <= set(found)
+    assert code_version.imported(b"import numpy") == []
 
 
 @pytest.mark.parametrize("source", ["%matplotlib inline\nfrom ser_utils import audio", "from ser_utils import", "!ls"])
 def test_what_cannot_be_read_is_taken_to_import_all(source):
-    assert code.imported(source) == code.modules()
+    assert code_version.imported(source) == code_version.modules()
 
 
 # Subpackages

@@ -8,22 +8,17 @@ import pandas as pd
 import pytest
 import soundfile as sf
 
-from ser_utils import corpora, paths
-from ser_utils.audio import AudioError
-from ser_utils.corpora import (
-    COLUMNS,
-    CORPORA,
-    EMOTIONS,
-    audio_files,
-    class_order,
-    get_corpus,
-    missing_cells,
-    parse_name,
-    relabel,
-    remarks,
-    utterance_table,
-)
-from ser_utils.errors import StudyError
+from ser_utils import corpora
+from ser_utils.core import paths
+from ser_utils.core.audio import AudioError
+from ser_utils.core.errors import StudyError
+from ser_utils.core.tables import UTTERANCE_COLUMNS
+from ser_utils.corpora.file_names import parse_name
+from ser_utils.corpora.files import audio_files
+from ser_utils.corpora.labels import EMOTIONS, class_order, relabel
+from ser_utils.corpora.registry import CORPORA
+from ser_utils.corpora.utterances import get_corpus, utterance_table
+from ser_utils.corpora.validation import data_warnings, missing_cells
 
 EMOVO = CORPORA["emovo"]
 WORDS = {"neu": "neutral", "dis": "disgust", "gio": "joy", "pau": "fear", "rab": "anger", "sor": "surprise", "tri": "sadness"}
@@ -146,7 +141,7 @@ def test_unknown_emotion_code_is_named_with_those_there_are():
 
 def test_row_of_a_recording(table_of):
     utterances, skipped = table_of("m1/rab-m1-l1.wav", size=8_000)
-    assert list(utterances.columns) == COLUMNS
+    assert list(utterances.columns) == UTTERANCE_COLUMNS
     assert utterances.drop(columns=["sha256", "level_dbfs", "peak", "audio_sha256"]).to_dict("records") == [
         {
             "file": "m1/rab-m1-l1.wav",
@@ -262,7 +257,7 @@ def test_demo_corpus_is_complete():
     assert (utterances.groupby(["speaker", "emotion"]).size() == 4).all()
     assert (utterances.groupby("gender").speaker.nunique() == 3).all()
     assert missing_cells(utterances, CORPORA["demo"]).empty
-    assert remarks(utterances, CORPORA["demo"]) == []
+    assert data_warnings(utterances, CORPORA["demo"]) == []
 
 
 @pytest.mark.skipif(not EMOVO.root.is_dir(), reason="needs the recordings of EMOVO in data/EMOVO")
@@ -289,7 +284,9 @@ FULL = ("gio-f1-b1.wav", "gio-f1-b2.wav", "neu-f1-b1.wav", "neu-f1-b2.wav")
 def said(root, corpus=TINY):
     """The remarks but for that four clips are few."""
     table, skipped = utterance_table(at(root, corpus))
-    return [text for text in remarks(table, corpus, skipped=skipped) if not text.startswith(("Fewer than 10", "There is one"))]
+    return [
+        text for text in data_warnings(table, corpus, skipped=skipped) if not text.startswith(("Fewer than 10", "There is one"))
+    ]
 
 
 def test_missing_cells_are_those_of_the_plan_without_a_recording(tmp_path):
@@ -367,7 +364,7 @@ def test_one_recording_under_two_names_is_kept_once(tmp_path):
 def test_long_lists_of_files_are_cut():
     many = pd.DataFrame({"file": [f"{i}.wav" for i in range(9)], "channels": 1, "sample_rate": 8_000, "peak": 0.1})
     many = many.assign(speaker=["f1", *["m1"] * 8], gender="male", emotion="joy")
-    assert "9 files are sampled below 16 kHz (0.wav, 1.wav, 2.wav, 3.wav ...)" in remarks(many, EMOVO)[-1]
+    assert "9 files are sampled below 16 kHz (0.wav, 1.wav, 2.wav, 3.wav ...)" in data_warnings(many, EMOVO)[-1]
 
 
 # Labels

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 import soundfile as sf
 
-from ser_utils.errors import StudyError
-from ser_utils.paths import ROOT
+from ser_utils.core.errors import StudyError
+from ser_utils.core.paths import ROOT
 
 DEMO = ROOT / "data" / "demo"
 SCRIPT = ROOT / "data" / "make_demo.py"

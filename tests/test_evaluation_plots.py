@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_utils import evaluation_plots as figures
-from ser_utils.errors import StudyError
+from ser_utils.core.errors import StudyError
+from ser_utils.figures import evaluation as evaluation_figures
 
 matplotlib.use("Agg")
 
@@ -71,14 +71,14 @@ GROUPS = pd.DataFrame(
 ).assign(protocol="speaker", model="mlp", features="functionals", speaker_norm="none")
 
 FIGURES = {
-    "ladder": lambda: figures.ladder(METRICS, CHANCE, "synthetic demo voices"),
-    "anchors": lambda: figures.anchors(ANCHORS, CHANCE),
-    "reliability": lambda: figures.reliability(BEFORE, AFTER),
-    "coverage": lambda: figures.coverage(COVERAGE, CHANCE),
-    "importance": lambda: figures.importance(FAMILIES),
-    "enrolment": lambda: figures.enrolment(ENROLMENT, CHANCE),
-    "paired": lambda: figures.paired(PAIRED, CHANCE, a="per-speaker norm", b="no norm"),
-    "heat_by_group": lambda: figures.heat_by_group(GROUPS),
+    "ladder": lambda: evaluation_figures.protocol_comparison(METRICS, CHANCE, "synthetic demo voices"),
+    "anchors": lambda: evaluation_figures.published_results(ANCHORS, CHANCE),
+    "reliability": lambda: evaluation_figures.reliability(BEFORE, AFTER),
+    "coverage": lambda: evaluation_figures.coverage(COVERAGE, CHANCE),
+    "importance": lambda: evaluation_figures.importance(FAMILIES),
+    "enrolment": lambda: evaluation_figures.enrolment(ENROLMENT, CHANCE),
+    "paired": lambda: evaluation_figures.paired_differences(PAIRED, CHANCE, a="per-speaker norm", b="no norm"),
+    "heat_by_group": lambda: evaluation_figures.heat_by_group(GROUPS),
 }
 
 
@@ -114,7 +114,11 @@ def whiskers(container):
 
 
 def test_every_figure_function_is_tested_here():
-    there = {name for name, thing in vars(figures).items() if getattr(thing, "__module__", "") == figures.__name__}
+    there = {
+        name
+        for name, thing in vars(evaluation_figures).items()
+        if getattr(thing, "__module__", "") == evaluation_figures.__name__
+    }
     assert {name for name in there if not name.startswith("_")} == set(FIGURES)
 
 
@@ -180,7 +184,10 @@ def test_ladder_steps_are_in_order_and_only_those_there():
     labels = [label.get_text().split(":")[0] for label in figure("ladder").axes[1].get_xticklabels()]
     assert labels == ["as published", "clip", "sentence", "speaker", "speaker_sentence", "cost of the leak"]
     two = METRICS[METRICS.protocol.isin(["clip", "speaker"])]
-    labels = [label.get_text().split(":")[0] for label in figures.ladder(two, CHANCE).axes[1].get_xticklabels()]
+    labels = [
+        label.get_text().split(":")[0]
+        for label in evaluation_figures.protocol_comparison(two, CHANCE).axes[1].get_xticklabels()
+    ]
     assert labels == ["clip", "speaker"]
 
 
@@ -224,7 +231,7 @@ def test_ladder_writes_values_and_the_cost_of_the_leak():
 
 def test_ladder_says_its_notice():
     assert "(synthetic demo voices)" in figure("ladder").get_suptitle()
-    assert "(" not in figures.ladder(METRICS, CHANCE).get_suptitle()
+    assert "(" not in evaluation_figures.protocol_comparison(METRICS, CHANCE).get_suptitle()
 
 
 # The others
@@ -250,8 +257,10 @@ def test_anchors_are_sorted_with_their_sources_and_ours_in_bold():
 
 def test_anchors_of_an_unknown_kind_are_refused_and_intervals_are_optional():
     with pytest.raises(StudyError, match="Unknown kind 'giant'"):
-        figures.anchors(ANCHORS.assign(kind="giant"), CHANCE)
-    assert len(figures.anchors(ANCHORS.drop(columns=["ci_low", "ci_high"]), CHANCE).axes[0].containers) == 3
+        evaluation_figures.published_results(ANCHORS.assign(kind="giant"), CHANCE)
+    assert (
+        len(evaluation_figures.published_results(ANCHORS.drop(columns=["ci_low", "ci_high"]), CHANCE).axes[0].containers) == 3
+    )
 
 
 def test_reliability_shows_accuracy_gap_and_counts():
@@ -272,7 +281,7 @@ def test_coverage_has_a_line_for_each_system():
     np.testing.assert_allclose(ax.lines[1].get_xdata(), [100, 50, 10])
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["mlp", "svm"]
     assert [text.get_text() for text in ax.texts][:4] == ["76 %", "40 %", "58 %", "40 %"]
-    alone = figures.coverage(COVERAGE[COVERAGE.system == "mlp"].drop(columns="system"), CHANCE)
+    alone = evaluation_figures.coverage(COVERAGE[COVERAGE.system == "mlp"].drop(columns="system"), CHANCE)
     assert alone.axes[0].get_legend() is None
 
 
@@ -286,7 +295,7 @@ def test_importance_is_sorted_and_in_points():
 
 
 def test_points_have_a_sign_and_no_minus_zero():
-    assert [figures._points(x) for x in (0.071, -0.0004, -0.02)] == ["+7.1", "+0.0", "\N{MINUS SIGN}2.0"]
+    assert [evaluation_figures._points(x) for x in (0.071, -0.0004, -0.02)] == ["+7.1", "+0.0", "\N{MINUS SIGN}2.0"]
 
 
 def test_enrolment_has_the_system_without_normalisation_as_a_line():
@@ -316,7 +325,7 @@ def test_heat_by_group_of_two_columns_and_of_systems():
     assert [text.get_text() for text in ax.texts] == ["20", "20", "70", "70"]
     assert ax.get_title(loc="left") == "Recall in % by emotion and speaker"
     one = GROUPS[GROUPS.speaker == "f1"].drop(columns="speaker").assign(metric="uar")
-    ax = figures.heat_by_group(pd.concat([one, one.assign(model="svm", value=0.5)])).axes[0]
+    ax = evaluation_figures.heat_by_group(pd.concat([one, one.assign(model="svm", value=0.5)])).axes[0]
     assert [text.get_text() for text in ax.texts] == ["20", "50", "70", "50"]
     assert ax.get_title(loc="left").startswith("UAR in %")
     assert ax.get_xticklabels()[1].get_text() == "speaker:\nsvm,\nfunctionals"
@@ -324,7 +333,7 @@ def test_heat_by_group_of_two_columns_and_of_systems():
 
 def test_heat_by_group_refuses_what_has_no_cell_of_its_own():
     with pytest.raises(StudyError, match="Found groups emotion, speaker"):
-        figures.heat_by_group(pd.concat([GROUPS, GROUPS.assign(model="svm")]))
+        evaluation_figures.heat_by_group(pd.concat([GROUPS, GROUPS.assign(model="svm")]))
 
 
 def test_of_many_rows_the_lowest_and_the_highest_are_shown_and_that_is_said():
@@ -333,11 +342,11 @@ def test_of_many_rows_the_lowest_and_the_highest_are_shown_and_that_is_said():
     table = pd.DataFrame({"sentence": names, "value": values, "metric": "uar", "n_clips": 1, "n_speakers": 1}).assign(
         protocol="speaker", model="mlp", features="functionals", speaker_norm="none"
     )
-    ax = figures.heat_by_group(table).axes[0]
+    ax = evaluation_figures.heat_by_group(table).axes[0]
     assert [label.get_text() for label in ax.get_yticklabels()] == names[:12] + names[-12:]
     assert ax.get_title(loc="left").endswith("the 12 lowest and the 12 highest of 40 sentences")
     pairs = pd.DataFrame({"speaker": names, "uar_a": values, "uar_b": 0.5})
-    ax = figures.paired(pairs, CHANCE, a="a", b="b").axes[0]
+    ax = evaluation_figures.paired_differences(pairs, CHANCE, a="a", b="b").axes[0]
     assert [label.get_text() for label in ax.get_yticklabels()] == [*names[:12], *names[-12:], "mean"]
     dots = {line.get_label(): line.get_xdata() for line in ax.lines}
     assert dots["a"][-1] == pytest.approx(50), "the mean is of all"
@@ -345,14 +354,14 @@ def test_of_many_rows_the_lowest_and_the_highest_are_shown_and_that_is_said():
 
 def test_importance_of_one_speaker_has_no_whiskers_and_says_why():
     table = pd.DataFrame({"family": ["f0", "mel"], "drop": [0.1, 0.02], "low": np.nan, "high": np.nan})
-    ax = figures.importance(table).axes[0]
+    ax = evaluation_figures.importance(table).axes[0]
     assert ax.get_xlabel().endswith("no interval: no two speakers")
     assert [text.get_text() for text in ax.texts] == ["+10.0", "+2.0"] and np.isfinite(ax.get_xlim()).all()
 
 
 def test_a_ladder_without_speakers_has_its_cost_against_clip():
     table = METRICS[METRICS.protocol.isin(["as_published", "clip"])]
-    fig = figures.ladder(table, CHANCE, "", "clips")
+    fig = evaluation_figures.protocol_comparison(table, CHANCE, "", "clips")
     labels = [label.get_text() for label in fig.axes[1].get_xticklabels()]
     assert labels[-1] == "cost of the leak:\nas published minus\nclip, points" and len(labels) == 3
     assert "intervals over clips" in fig.get_supxlabel()

@@ -6,8 +6,10 @@ import re
 import pandas as pd
 import pytest
 
-from ser_utils import corpora, features, folds, metrics, paths
-from ser_utils.guard import check_fit
+from ser_utils import corpora, features
+from ser_utils.core import paths, tables
+from ser_utils.evaluation import metrics, protocols
+from ser_utils.evaluation.leakage import check_fit
 
 OUT = paths.ROOT / "out" / "emovo"
 README = (paths.ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,20 +47,20 @@ def test_every_protocol_normalisation_and_baseline_is_there(table):
     for model, norms in {"original_mlp": ["none"], "mlp": ["none", "speaker"]}.items():
         for norm in norms:
             found = table[(table.model == model) & (table.speaker_norm == norm) & (table.metric == "uar")]
-            assert list(found.protocol) == list(folds.PROTOCOLS) and (found.n_seeds >= 5).all()
+            assert list(found.protocol) == list(protocols.PROTOCOLS) and (found.n_seeds >= 5).all()
     assert {"majority", "logistic_regression", "svm", "lda", "mlp+augmentation", "mlp_ensemble"} <= set(table.model)
 
 
 def test_metrics_are_those_of_the_predictions(table, predictions):
     part = predictions[predictions.protocol.isin(["as_published", "speaker"])]
-    again = metrics.summary(part).set_index([*metrics.SETUP, "metric"])
-    committed = table.set_index([*metrics.SETUP, "metric"]).loc[again.index]
+    again = metrics.metrics_with_intervals(part).set_index([*tables.SYSTEM_COLUMNS, "metric"])
+    committed = table.set_index([*tables.SYSTEM_COLUMNS, "metric"]).loc[again.index]
     pd.testing.assert_frame_equal(again, committed, check_exact=False, atol=2e-4)
 
 
 def test_every_clip_is_predicted_once_by_each_system_and_seed(predictions):
     honest = predictions[predictions.protocol != "as_published"]
-    assert (honest.groupby([*metrics.SETUP, "seed"]).file.agg(["size", "nunique"]) == 588).all().all()
+    assert (honest.groupby([*tables.SYSTEM_COLUMNS, "seed"]).file.agg(["size", "nunique"]) == 588).all().all()
     assert set(predictions.emotion) == set(corpora.EMOTIONS)
     codes = corpora.CORPORA["emovo"].emotions
     assert (honest.file.str.extract(r"/(\w+)-")[0].map(codes) == honest.emotion).all()
@@ -75,13 +77,13 @@ def test_features_and_folds_are_of_the_whole_corpus_and_pass_the_guard():
     rows = table[["file", "variant"]].merge(utterances, on="file")
     made = pd.read_csv(OUT / "folds.csv", dtype={"seed": str})
     for (protocol, _), part in made.groupby(["protocol", "seed"]):
-        for _, roles in folds.of_fold(part, rows):
+        for _, roles in protocols.iter_folds(part, rows):
             check_fit(rows, protocol=protocol, train=roles["train"], test=roles["test"])
 
 
 def test_readme_tells_the_headline_and_the_ladder_of_the_tables(table):
-    assert metrics.headline(table) in " ".join(README.split())
-    ladder = metrics.ladder(table)
+    assert metrics.headline_text(table) in " ".join(README.split())
+    ladder = metrics.protocol_comparison(table)
     for start, where in {
         "the original's": ("original_mlp", "none"),
         "the study's": ("mlp", "none"),
@@ -89,7 +91,7 @@ def test_readme_tells_the_headline_and_the_ladder_of_the_tables(table):
     }.items():
         row = ladder[(ladder.model == where[0]) & (ladder.speaker_norm == where[1])].iloc[0]
         line = next(line for line in README.splitlines() if line.startswith(f"| {start}"))
-        assert re.findall(r"\d+\.\d %", line) == [metrics.percent(row[name]) for name in folds.PROTOCOLS]
+        assert re.findall(r"\d+\.\d %", line) == [metrics.percent(row[name]) for name in protocols.PROTOCOLS]
 
 
 def test_readme_tells_the_baselines_of_the_table(table):
@@ -102,7 +104,7 @@ def test_readme_tells_the_baselines_of_the_table(table):
 def test_networks_are_compared_on_the_same_clips_speaker_by_speaker():
     table = pd.read_csv(OUT / "predictions_networks.csv")
     assert list(table.model.unique()) == ["mlp", "cnn", "lstm"] and set(table.protocol) == {"speaker"}
-    assert (table.groupby([*metrics.SETUP, "seed"]).file.agg(["size", "nunique"]) == 588).all().all()
+    assert (table.groupby([*tables.SYSTEM_COLUMNS, "seed"]).file.agg(["size", "nunique"]) == 588).all().all()
     network, study = pd.read_csv(OUT / "network_metrics.csv"), pd.read_csv(OUT / "metrics.csv")
     for norm in ("none", "speaker"):
         where = {"protocol": "speaker", "model": "mlp", "features": "functionals", "speaker_norm": norm, "metric": "uar"}

@@ -8,13 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_utils import baselines, experiment, folds, models, paths
-from ser_utils.augment import ORIGINAL
-from ser_utils.baselines import BASELINES, run_baseline
-from ser_utils.corpora import UNKNOWN
-from ser_utils.errors import StudyError
-from ser_utils.experiment import System
-from ser_utils.guard import LeakError
+from ser_utils import models
+from ser_utils.core import paths
+from ser_utils.core.errors import StudyError
+from ser_utils.core.parallel import Execution
+from ser_utils.core.tables import ORIGINAL, PREDICTION_COLUMNS, UNKNOWN
+from ser_utils.evaluation import protocols
+from ser_utils.evaluation.leakage import LeakError
+from ser_utils.experiments import baseline_runs, experiment
+from ser_utils.experiments.baseline_runs import run_baseline
+from ser_utils.experiments.experiment import RunSettings, System
+from ser_utils.models import baselines
+from ser_utils.models.baselines import BASELINES
 
 ORIGINAL_MLP, MLP = System("original_mlp", "f"), System("mlp", "f", "speaker")
 
@@ -48,12 +53,18 @@ def tables():
 
 
 def load(tables, **changes):
-    return experiment.load(*tables, **{"drop": [], "rename": {}, **changes})
+    return experiment.load_data(*tables, **{"drop": [], "rename": {}, **changes})
 
 
 def run(system, data, protocol, **options):
-    made = folds.make_folds(data.rows, protocol=protocol, seeds=[0], n_folds=3)
-    return experiment.run(system, data, folds.of_seeds(made, protocol, [0]), protocol=protocol, batch_size=16, **options)
+    made = protocols.make_folds(data.rows, protocol=protocol, seeds=[0], n_folds=3)
+    return experiment.run_protocol(
+        system,
+        data,
+        protocols.folds_by_seed(made, protocol, [0]),
+        protocol=protocol,
+        settings=RunSettings(batch_size=16, **options),
+    )
 
 
 def test_rows_keep_their_labels(tables):
@@ -119,7 +130,8 @@ def test_a_search_adds_settings_that_inner_folds_choose_among(tables):
     found = run(MLP, load(tables, speaker_norm="speaker"), "speaker", search=3).selection
     entry = models.get_model("mlp")
     assert (
-        set(found.groupby("fold").settings.size()) == {len(models.searched(entry, 3).choices)} and found.settings.nunique() > 3
+        set(found.groupby("fold").settings.size()) == {len(models.with_random_search(entry, 3).choices)}
+        and found.settings.nunique() > 3
     )
     for _, fold in found.groupby("fold"):
         assert fold.chosen.sum() == 1 and fold.inner_score[fold.chosen].item() == fold.inner_score.max()
@@ -151,7 +163,7 @@ def test_sequences_go_the_way_of_rows(sequences, norm):
     assert len(table) == 48 and (table.variant == ORIGINAL).all()
     (fit, done), *_ = result.fitted.values()
     np.testing.assert_allclose(
-        experiment.probabilities(system, data, fit, done, data.x[fit.test]), done.probabilities, atol=1e-4
+        experiment.predict_probabilities(system, data, fit, done, data.x[fit.test]), done.probabilities, atol=1e-4
     )
     network = experiment.network_of(system, data, fit, done)
     whole = network.predict(experiment.as_input(data.x[fit.test]), verbose=0)
@@ -160,8 +172,8 @@ def test_sequences_go_the_way_of_rows(sequences, norm):
 
 def test_inner_folds_leave_out_each_training_speaker_and_never_meet_the_test(tables):
     data = load(tables)
-    made = folds.of_seeds(folds.make_folds(data.rows, protocol="speaker", seeds=[0], n_folds=3), "speaker", [0])
-    outer = experiment.fits_of(made, data, augmented=True)[0, 2]
+    made = protocols.folds_by_seed(protocols.make_folds(data.rows, protocol="speaker", seeds=[0], n_folds=3), "speaker", [0])
+    outer = experiment.make_fits(made, data, augmented=True)[0, 2]
     inner = experiment.inner_fits(outer, data.rows, epochs=3)
     assert set(inner) == {"a", "c", "d"}
     for name, fit in inner.items():
@@ -174,19 +186,19 @@ def test_inner_folds_leave_out_each_training_speaker_and_never_meet_the_test(tab
 def test_a_leak_stops_the_run_before_anything_is_trained(tables, monkeypatch):
     data = load(tables)
     monkeypatch.setattr(experiment, "fit_all", lambda *_, **__: pytest.fail("it was trained"))
-    made = folds.make_folds(data.rows, protocol="sentence", seeds=[0], n_folds=3)
+    made = protocols.make_folds(data.rows, protocol="sentence", seeds=[0], n_folds=3)
     with pytest.raises(LeakError, match="speaker"):
-        experiment.run(ORIGINAL_MLP, data, folds.of_seeds(made, "sentence", [0]), protocol="speaker")
+        experiment.run_protocol(ORIGINAL_MLP, data, protocols.folds_by_seed(made, "sentence", [0]), protocol="speaker")
     with pytest.raises(LeakError, match="speakers are in training"):
-        experiment.run(ORIGINAL_MLP, data, {0: made.assign(protocol="x")}, protocol="speaker_sentence")
+        experiment.run_protocol(ORIGINAL_MLP, data, {0: made.assign(protocol="x")}, protocol="speaker_sentence")
 
 
-@pytest.mark.parametrize("protocol", folds.PROTOCOLS)
+@pytest.mark.parametrize("protocol", protocols.PROTOCOLS)
 def test_every_protocol_predicts_and_names_each_file_and_its_truth(tables, protocol):
     data = load(tables, speaker_norm="speaker")
     result = run(MLP, data, protocol)
     table = experiment.prediction_table(result.fitted, data, MLP, protocol)
-    assert list(table) == [*experiment.PREDICTION_COLUMNS, "p_joy", "p_fear", "p_anger"]
+    assert list(table) == [*PREDICTION_COLUMNS, "p_joy", "p_fear", "p_anger"]
     assert all(e in f for e, f in zip(table.emotion, table.file, strict=True))
     assert (table.emotion == table.predicted).mean() > 0.75, "what is plain in the features must be found"
     if protocol != "as_published":
@@ -204,10 +216,10 @@ def test_augmented_rows_train_where_asked(tables):
 def test_several_protocols_at_once_give_what_each_gives_alone(tables):
     data = load(tables)
     by_protocol = {
-        name: folds.of_seeds(folds.make_folds(data.rows, protocol=name, seeds=[0], n_folds=3), name, [0])
+        name: protocols.folds_by_seed(protocols.make_folds(data.rows, protocol=name, seeds=[0], n_folds=3), name, [0])
         for name in ("clip", "speaker")
     }
-    together = experiment.run_all(MLP, data, by_protocol, batch_size=16)
+    together = experiment.run_protocols(MLP, data, by_protocol, settings=RunSettings(batch_size=16))
     assert list(together) == ["clip", "speaker"]
     for name, result in together.items():
         alone = run(MLP, data, name)
@@ -219,7 +231,7 @@ def test_as_published_stops_each_fold_by_its_validation_rows(tables):
     result = run(ORIGINAL_MLP, data, "as_published")
     assert all(done.weights == [] for _, done in result.fitted.values()), "of hundreds of fits nobody needs the weights"
     fits = {key: replace(fit, keep_weights=True) for key, (fit, _) in result.fitted.items()}
-    fit, done = experiment._fit(ORIGINAL_MLP, data, fits, batch_size=16, desc="again")[0, 1]
+    fit, done = experiment.fit_system(ORIGINAL_MLP, data, fits, batch_size=16, desc="again")[0, 1]
     network = experiment.network_of(ORIGINAL_MLP, data, fit, done)
     by_hand = (network.predict(data.x[fit.validation], verbose=0).argmax(axis=1) == data.y[fit.validation]).mean()
     assert experiment.cross_validation(result.fitted).accuracy[0] == pytest.approx(by_hand, abs=1e-6)
@@ -228,9 +240,9 @@ def test_as_published_stops_each_fold_by_its_validation_rows(tables):
 @pytest.mark.parametrize("name", BASELINES)
 def test_baselines_on_the_same_folds(tables, name):
     data = load(tables, speaker_norm="speaker")
-    made = folds.make_folds(data.rows, protocol="speaker", seeds=[0, 1], n_folds=3)
+    made = protocols.make_folds(data.rows, protocol="speaker", seeds=[0, 1], n_folds=3)
     table = run_baseline(
-        name, data, folds.of_seeds(made, "speaker", [0, 1]), protocol="speaker", features="f", speaker_norm="speaker"
+        name, data, protocols.folds_by_seed(made, "speaker", [0, 1]), protocol="speaker", features="f", speaker_norm="speaker"
     )
     right = (table.emotion == table.predicted).mean()
     if name in ("chance", "majority"):
@@ -245,15 +257,17 @@ def test_baselines_on_the_same_folds(tables, name):
 
 
 def speaker_baseline(name, data, **how):
-    made = folds.make_folds(data.rows, protocol="speaker", seeds=[0, 1], n_folds=3)
-    cut = folds.of_seeds(made, "speaker", [0, 1])
+    made = protocols.make_folds(data.rows, protocol="speaker", seeds=[0, 1], n_folds=3)
+    cut = protocols.folds_by_seed(made, "speaker", [0, 1])
     return run_baseline(name, data, cut, protocol="speaker", features="f", speaker_norm="none", **how)
 
 
 @pytest.mark.parametrize("name", ["chance", "svm"])
 def test_baselines_are_the_same_for_one_process_and_two(tables, name):
     data = load(tables)
-    pd.testing.assert_frame_equal(speaker_baseline(name, data, n_jobs=2), speaker_baseline(name, data), check_exact=True)
+    pd.testing.assert_frame_equal(
+        speaker_baseline(name, data, execution=Execution(2)), speaker_baseline(name, data), check_exact=True
+    )
 
 
 @pytest.mark.parametrize("name", BASELINES)
@@ -263,7 +277,7 @@ def test_baselines_fitted_before_are_not_fitted_again(tables, monkeypatch, name)
     first = speaker_baseline(name, data)
     changed = replace(data, x=data.x + (np.arange(len(data.x)) == 0)[:, None])
     with monkeypatch.context() as patch:
-        patch.setattr(baselines, "_fit", lambda *_: pytest.fail("it was fitted again"))
+        patch.setattr(baseline_runs, "fit_baseline", lambda *_: pytest.fail("it was fitted again"))
         pd.testing.assert_frame_equal(speaker_baseline(name, data), first, check_exact=True)
         with pytest.raises(pytest.fail.Exception):
             speaker_baseline(name, changed)
@@ -273,9 +287,9 @@ def test_baselines_fitted_before_are_not_fitted_again(tables, monkeypatch, name)
 @pytest.mark.parametrize("name", BASELINES)
 def test_baselines_of_two_classes(tables, name):
     data = load(tables, drop=["joy"])
-    made = folds.make_folds(data.rows, protocol="speaker", seeds=[0], n_folds=3)
+    made = protocols.make_folds(data.rows, protocol="speaker", seeds=[0], n_folds=3)
     table = run_baseline(
-        name, data, folds.of_seeds(made, "speaker", [0]), protocol="speaker", features="f", speaker_norm="none"
+        name, data, protocols.folds_by_seed(made, "speaker", [0]), protocol="speaker", features="f", speaker_norm="none"
     )
     assert set(table.predicted) <= {"fear", "anger"} and len(table) == 32
     assert (table.filter(like="p_").idxmax(axis=1).str[2:] == table.predicted).all()
@@ -285,7 +299,7 @@ def test_unknown_baseline_lists_what_there_is():
     with pytest.raises(
         StudyError, match="'forest' in BASELINES: expected some of chance, majority, logistic_regression, svm, lda"
     ):
-        baselines.check(["svm", "forest"])
+        baselines.check_baselines(["svm", "forest"])
 
 
 @pytest.mark.parametrize(
@@ -303,13 +317,13 @@ def test_unknown_baseline_lists_what_there_is():
 def test_wrong_names_of_a_system_are_told_at_once(wrong, message):
     named = {"model": "mlp", "features": "functionals", "speaker_norms": ["none"]} | wrong
     with pytest.raises(StudyError, match=message):
-        experiment.systems(*named.values())
+        experiment.systems_by_norm(*named.values())
 
 
 def test_a_system_for_each_normalisation():
-    found = experiment.systems("mlp", "functionals", ["none", "speaker"])
+    found = experiment.systems_by_norm("mlp", "functionals", ["none", "speaker"])
     assert found == {norm: System("mlp", "functionals", norm) for norm in ("none", "speaker")}
-    twisted = experiment.systems("mlp", "functionals", ["speaker", "none", "none"])
+    twisted = experiment.systems_by_norm("mlp", "functionals", ["speaker", "none", "none"])
     assert list(twisted) == ["none", "speaker"], "the order is the same however they are named"
 
 
@@ -336,8 +350,10 @@ def unnamed(tables):
 
 def test_without_speakers_each_seed_and_fold_of_clips_chooses_for_itself(tables):
     data = load(unnamed(tables))
-    made = folds.of_seeds(folds.make_folds(data.rows, protocol="clip", seeds=[0, 1], n_folds=2), "clip", [0, 1])
-    result = experiment.run(System("mlp", "f"), data, made, protocol="clip", main="clip", batch_size=16)
+    made = protocols.folds_by_seed(protocols.make_folds(data.rows, protocol="clip", seeds=[0, 1], n_folds=2), "clip", [0, 1])
+    result = experiment.run_protocol(
+        System("mlp", "f"), data, made, protocol="clip", settings=RunSettings("clip", batch_size=16)
+    )
     assert list(result.selection)[:3] == ["seed", "fold", "test_speaker"]
     assert list(result.inner) == [(0, 1), (0, 2), (1, 1), (1, 2)]
     for place, inner in result.inner.items():
@@ -352,12 +368,15 @@ def test_without_speakers_each_seed_and_fold_of_clips_chooses_for_itself(tables)
 def test_clips_tested_by_one_seed_do_not_choose_for_it_by_way_of_another(tables):
     """What a fold tests is in another seed's training: that seed's inner folds must not decide here."""
     data = load(unnamed(tables))
-    made = folds.of_seeds(folds.make_folds(data.rows, protocol="clip", seeds=[0, 1], n_folds=2), "clip", [0, 1])
-    test = next(roles["test"] for _, roles in folds.of_fold(made[0], data.rows))
+    made = protocols.folds_by_seed(protocols.make_folds(data.rows, protocol="clip", seeds=[0, 1], n_folds=2), "clip", [0, 1])
+    test = next(roles["test"] for _, roles in protocols.iter_folds(made[0], data.rows))
     x = data.x.copy()
     x[test] *= -30
     same = (replace(data, x=one) for one in (data.x, x))
-    first, second = (experiment.run(ORIGINAL_MLP, one, made, protocol="clip", main="clip", batch_size=48) for one in same)
+    first, second = (
+        experiment.run_protocol(ORIGINAL_MLP, one, made, protocol="clip", settings=RunSettings("clip", batch_size=48))
+        for one in same
+    )
     for column in ("epochs", "inner_score"):
         where = "seed == 0 and fold == 1"
         assert first.selection.query(where)[column].item() == pytest.approx(second.selection.query(where)[column].item())
@@ -383,7 +402,7 @@ def test_baselines_without_speakers_and_with_a_class_that_a_fold_does_not_train(
     few = utterances[(utterances.emotion != "joy") | (utterances.file == "ajoy1") | (utterances.file == "ajoy2")]
     data = load(unnamed((features[features.file.isin(few.file)], few)))
     lonely = data.rows.file.isin(["ajoy1", "ajoy2"])
-    made = folds.make_folds(data.rows, protocol="clip", seeds=[0], n_folds=2)
+    made = protocols.make_folds(data.rows, protocol="clip", seeds=[0], n_folds=2)
     made = pd.concat(
         [
             made[~made.file.isin(["ajoy1", "ajoy2"])],
@@ -416,16 +435,18 @@ def test_normalisation_by_speaker_takes_known_speakers():
 
 def test_limits_of_a_corpus_are_said(tables):
     rows, norms = load(tables).rows, ["none", "speaker"]
-    assert experiment.limits(rows, ["clip", "speaker"], wanted=["clip", "speaker"], speaker_norms=norms) == [
+    assert experiment.study_limits(rows, ["clip", "speaker"], wanted=["clip", "speaker"], speaker_norms=norms) == [
         "The main protocol, which gives the headline, is `speaker`: a voice never heard.",
         "Settings and epochs are chosen by inner folds that hold out training speakers.",
     ]
-    said = "\n".join(experiment.limits(rows.assign(speaker=UNKNOWN), ["clip"], wanted=["clip", "speaker"], speaker_norms=norms))
+    said = "\n".join(
+        experiment.study_limits(rows.assign(speaker=UNKNOWN), ["clip"], wanted=["clip", "speaker"], speaker_norms=norms)
+    )
     assert "is `clip`: a clip never heard, of voices that training may know" in said
     assert "voice that training does not know" in said and "hold out training clips" in said
     assert "`speaker_norm=speaker` is left out" in said and said.count("Left out, since `folds.csv`") == 1
     two = rows[rows.speaker.isin(["a", "b"])]
-    assert "With two speakers" in "".join(experiment.limits(two, ["speaker"], wanted=["speaker"], speaker_norms=norms))
+    assert "With two speakers" in "".join(experiment.study_limits(two, ["speaker"], wanted=["speaker"], speaker_norms=norms))
 
 
 def test_cross_validation_without_its_protocol_is_empty():

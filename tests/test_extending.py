@@ -6,18 +6,20 @@ from unittest import mock
 
 import pytest
 from recordings import tone
+from ser_utils.experiments.trial import trial
 
-from ser_utils import augment, corpora, features, models, paths
-from ser_utils.code import imported
-from ser_utils.errors import StudyError
-from ser_utils.trial import trial
+from ser_utils import corpora, features, models
+from ser_utils.core import paths
+from ser_utils.core.code_version import imported
+from ser_utils.core.errors import StudyError
+from ser_utils.features import augmentation
 
 PAGE = (paths.ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 EXAMPLES = dict(re.findall(r"## (Add [^\n]+)\n.*?```python\n(.*?)```", PAGE, re.DOTALL))
 REGISTRIES = {
     "Add a corpus": (corpora.CORPORA, "robin"),
     "Add a feature set": (features.FEATURE_SETS, "loudness"),
-    "Add an augmentation": (augment.AUGMENTATIONS, "telephone"),
+    "Add an augmentation": (augmentation.AUGMENTATIONS, "telephone"),
     "Add a model": (models.MODELS, "gru"),
 }
 

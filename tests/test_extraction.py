@@ -10,13 +10,16 @@ import pandas as pd
 import pytest
 import soundfile as sf
 
-from ser_utils import cache, code, extraction, paths, short_time
-from ser_utils.audio import AudioError, read_audio
-from ser_utils.augment import AUGMENTATIONS, ORIGINAL, STRENGTHS, augment
-from ser_utils.errors import StudyError
-from ser_utils.features import FEATURE_SETS, FeatureSet, write_table
-from ser_utils.functionals import functionals, names
-from ser_utils.original38 import NAMES, original38
+from ser_utils.core import cache, code_version, paths
+from ser_utils.core.audio import AudioError, read_audio
+from ser_utils.core.errors import StudyError
+from ser_utils.core.parallel import Execution
+from ser_utils.core.tables import ORIGINAL
+from ser_utils.features import extraction, short_time
+from ser_utils.features.augmentation import AUGMENTATIONS, STRENGTHS, augment
+from ser_utils.features.functionals import functionals, names
+from ser_utils.features.original38 import NAMES, original38
+from ser_utils.features.registry import FEATURE_SETS, FeatureSet, write_features
 
 DEMO = paths.ROOT / "data" / "demo"
 FILES = ["f1/neu-f1-b1.ogg", "m1/rab-m1-b1.ogg", "f2/tri-f2-d2.ogg"]
@@ -57,7 +60,9 @@ def corpus(tmp_path):
 
 def tables_of(files=FILES, variants=("noise", "shift"), n_jobs=1, features=("original38",), **how):
     how = {"root": DEMO, "strengths": STRENGTHS, "seed": 0} | how
-    return extraction.feature_tables(list(files), features=list(features), variants=list(variants), n_jobs=n_jobs, **how)
+    return extraction.feature_tables(
+        list(files), features=list(features), variants=list(variants), execution=Execution(n_jobs), **how
+    )
 
 
 def table_of(*args, features="original38", **how):
@@ -131,7 +136,7 @@ def test_same_bytes_for_one_process_and_two(tmp_path):
     for n_jobs in (1, 2):
         for name, made in tables_of(features=SETS, variants=["noise", "stretch_pitch"], n_jobs=n_jobs).items():
             for suffix in ("csv", "npz"):
-                write_table(made, tmp_path / f"{name}-{n_jobs}.{suffix}")
+                write_features(made, tmp_path / f"{name}-{n_jobs}.{suffix}")
     for name, suffix in itertools.product(SETS, ("csv", "npz")):
         one, two = ((tmp_path / f"{name}-{n_jobs}.{suffix}").read_bytes() for n_jobs in (1, 2))
         assert one == two
@@ -139,10 +144,10 @@ def test_same_bytes_for_one_process_and_two(tmp_path):
 
 def test_a_clip_is_read_once_and_each_frame_of_a_variant_transformed_once(monkeypatch):
     reads, frames = [], []
-    powers = short_time.powers
+    powers = short_time.power_spectrogram
     monkeypatch.setattr(extraction, "warm_up", lambda: None)
     monkeypatch.setattr(extraction, "read_audio", lambda *args, **how: reads.append(1) or read_audio(*args, **how))
-    monkeypatch.setattr(short_time, "powers", lambda cut, window: frames.append(len(cut)) or powers(cut, window))
+    monkeypatch.setattr(short_time, "power_spectrogram", lambda cut, window: frames.append(len(cut)) or powers(cut, window))
     table_of(FILES[:1], variants=["noise", "shift"])
     y, _ = read_audio(DEMO / FILES[0], sr=SR)
     assert frames == 3 * [1 + y.size // 512]
@@ -207,8 +212,8 @@ def test_recording_that_went_silent_is_named(tmp_path, n_jobs):
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_recording_that_changes_while_the_study_runs_is_named(corpus, monkeypatch, n_jobs):
-    before = extraction.hashes(corpus, FILES)
-    monkeypatch.setattr(extraction, "hashes", lambda root, files: before)
+    before = paths.file_hashes(corpus, FILES)
+    monkeypatch.setattr(extraction, "file_hashes", lambda root, files: before)
     with (corpus / FILES[1]).open("ab") as file:
         file.write(b"\0")
     with pytest.raises(StudyError, match=f"^{FILES[1]} was changed while the study ran: run it again.$"):
@@ -217,8 +222,8 @@ def test_recording_that_changes_while_the_study_runs_is_named(corpus, monkeypatc
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_recording_that_goes_away_while_the_study_runs_is_named(corpus, monkeypatch, n_jobs):
-    before = extraction.hashes(corpus, FILES)
-    monkeypatch.setattr(extraction, "hashes", lambda root, files: before)
+    before = paths.file_hashes(corpus, FILES)
+    monkeypatch.setattr(extraction, "file_hashes", lambda root, files: before)
     (corpus / FILES[2]).unlink()
     with pytest.raises(StudyError, match=f"^{FILES[2]} is not there any more: run 01_explore again.$"):
         table_of(root=corpus, n_jobs=n_jobs)
@@ -350,7 +355,7 @@ def test_an_entry_does_not_pass_for_another(computed):
 def test_other_code_computes_everything_again(computed, monkeypatch):
     table_of()
     computed.clear()
-    monkeypatch.setattr(code, "_version", functools.cache(lambda names, alone: "another"))
+    monkeypatch.setattr(code_version, "_version", functools.cache(lambda names, alone: "another"))
     table_of()
     assert set(computed) == rows(ORIGINAL, "noise", "shift")
 

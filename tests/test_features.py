@@ -4,20 +4,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_utils import original38
-from ser_utils.augment import ORIGINAL
-from ser_utils.errors import StudyError
-from ser_utils.features import (
+from ser_utils.core.errors import StudyError
+from ser_utils.core.tables import FRAMES, ORIGINAL
+from ser_utils.features import original38
+from ser_utils.features.original38 import NAMES
+from ser_utils.features.registry import (
     FEATURE_SETS,
-    FRAMES,
     FeatureSet,
-    file_name,
+    feature_file_name,
     get_feature_set,
     read_features,
     variance_by,
-    write_table,
+    write_features,
 )
-from ser_utils.original38 import NAMES
 
 
 @pytest.fixture
@@ -33,7 +32,7 @@ def table():
 
 
 def test_sets_have_files_and_rates():
-    assert [file_name(name) for name in FEATURE_SETS] == [
+    assert [feature_file_name(name) for name in FEATURE_SETS] == [
         "features_original38.csv",
         "features_functionals.npz",
         "features_log_mel.npz",
@@ -72,7 +71,7 @@ def test_sequences_come_back_from_their_file(tmp_path):
     rng = np.random.default_rng(0)
     clips = [rng.normal(size=(n, 40)).astype(np.float32) for n in (1, 7, 300)]
     table = pd.DataFrame({"file": ["03/a.wav", "03/b.wav", "04/c.wav"], "variant": ORIGINAL, FRAMES: clips})
-    write_table(table, tmp_path / "a.npz")
+    write_features(table, tmp_path / "a.npz")
     read = read_features(tmp_path / "a.npz", "log_mel")
     assert list(read.columns) == ["file", "variant", FRAMES] and list(read.file) == list(table.file)
     for one, other in zip(read[FRAMES], clips, strict=True):
@@ -81,7 +80,7 @@ def test_sequences_come_back_from_their_file(tmp_path):
 
 @pytest.mark.parametrize("name, tolerance", [("a.npz", 0), ("a.csv", 1e-6)])
 def test_table_comes_back_from_its_file(table, tmp_path, name, tolerance):
-    write_table(table, tmp_path / name)
+    write_features(table, tmp_path / name)
     read = read_features(tmp_path / name, "original38")
     pd.testing.assert_frame_equal(read[["file", "variant"]], table[["file", "variant"]])
     assert list(read.columns) == list(table.columns)
@@ -92,7 +91,7 @@ def test_table_comes_back_from_its_file(table, tmp_path, name, tolerance):
 
 def test_compact_table_needs_no_pickle_and_is_the_same_file_each_time(table, tmp_path):
     for name in ("a.npz", "b.npz"):
-        write_table(table, tmp_path / name)
+        write_features(table, tmp_path / name)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     with np.load(tmp_path / "a.npz", allow_pickle=False) as arrays:
         assert {key: arrays[key].dtype.kind for key in arrays} == {"files": "U", "variants": "U", "names": "U", "values": "f"}
@@ -101,7 +100,7 @@ def test_compact_table_needs_no_pickle_and_is_the_same_file_each_time(table, tmp
 
 @pytest.mark.parametrize("name", ["features.npz", "features.csv"])
 def test_failed_write_leaves_the_table_that_was_there(table, tmp_path, monkeypatch, name):
-    write_table(table, tmp_path / name)
+    write_features(table, tmp_path / name)
     before = (tmp_path / name).read_bytes()
 
     def fail(path, *args, **kwargs):
@@ -111,13 +110,13 @@ def test_failed_write_leaves_the_table_that_was_there(table, tmp_path, monkeypat
     monkeypatch.setattr(np, "savez_compressed", fail)
     monkeypatch.setattr(pd.DataFrame, "to_csv", lambda self, path, **how: fail(path))
     with pytest.raises(OSError, match="no space"):
-        write_table(table.iloc[:2], tmp_path / name)
+        write_features(table.iloc[:2], tmp_path / name)
     assert (tmp_path / name).read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_compact_table_of_another_set_is_refused(table, tmp_path):
-    write_table(table, tmp_path / "features.npz")
+    write_features(table, tmp_path / "features.npz")
     with pytest.raises(StudyError, match="^features.npz has 40 columns, expected the [0-9]+ of functionals: run 02"):
         read_features(tmp_path / "features.npz", "functionals")
 

@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from ser_utils import fetch, paths
-from ser_utils.errors import StudyError
+from ser_utils.core import paths
+from ser_utils.core.errors import StudyError
+from ser_utils.corpora import download
 
 NAMES = [f"{who}/{what}-{who}-b1.wav" for who in ("f1", "m1") for what in ("gio", "neu", "tri")]
 FILES = {name: os.urandom(30_000) for name in NAMES}
@@ -131,12 +132,12 @@ def data(tmp_path, monkeypatch):
 
 def register(tmp_path, monkeypatch, max_bytes=1_000_000):
     by_hand = "download http://by.hand/emovo.zip and put its folders into {folder}"
-    source = fetch.Source("EMOVO", "http://127.0.0.1:9/", tmp_path / "tiny.sha256", 100_000, max_bytes, by_hand)
-    monkeypatch.setitem(fetch.SOURCES, "tiny", source)
+    source = download.Source("EMOVO", "http://127.0.0.1:9/", tmp_path / "tiny.sha256", 100_000, max_bytes, by_hand)
+    monkeypatch.setitem(download.SOURCES, "tiny", source)
 
 
 def get(url, data, **settings):
-    return fetch.fetch("tiny", url=url, data=data, **{"progress": False, "timeout_s": TIMEOUT_S, **settings})
+    return download.fetch("tiny", url=url, data=data, **{"progress": False, "timeout_s": TIMEOUT_S, **settings})
 
 
 def fails(url, data, expected, **settings):
@@ -158,14 +159,14 @@ def fails(url, data, expected, **settings):
 
 
 def test_the_checksums_are_of_all_588_clips_of_emovo():
-    source = fetch.SOURCES["emovo"]
+    source = download.SOURCES["emovo"]
     names = [
         f"{who}/{what}-{who}-{which}.wav"
         for who in ["f1", "f2", "f3", "m1", "m2", "m3"]
         for what in ["dis", "gio", "neu", "pau", "rab", "sor", "tri"]
         for which in ["b1", "b2", "b3", "d1", "d2", "l1", "l2", "l3", "l4", "n1", "n2", "n3", "n4", "n5"]
     ]
-    listed = fetch.read_checksums(source.checksums)
+    listed = download.read_checksums(source.checksums)
     assert list(listed) == names
     assert len(names) == 588
     assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in listed.values())
@@ -173,10 +174,10 @@ def test_the_checksums_are_of_all_588_clips_of_emovo():
 
 
 def test_the_address_is_pinned_and_the_time_without_an_answer_leaves_room_below_15_s():
-    source = fetch.SOURCES["emovo"]
+    source = download.SOURCES["emovo"]
     commit = "c13834136874dbf9404f077fd977890605ac90bd"
     assert source.url == f"https://github.com/fp1acm8/SER/archive/{commit}.zip"
-    assert fetch.fetch.__kwdefaults__["timeout_s"] == fetch.TIMEOUT_S <= 12
+    assert download.fetch.__kwdefaults__["timeout_s"] == download.TIMEOUT_S <= 12
     for word in (source.url, f"SER-{commit}/data/EMOVO", "drive.google.com", "kaggle.com", "{folder}"):
         assert word in source.by_hand
 
@@ -209,7 +210,7 @@ def test_the_folder_may_lie_anywhere_in_the_archive(server, data, root):
     few = dict(list(FILES.items())[:3])
     other = [(f"another/{name}", b"an older version") for name in few]
     folder = get(server.serve(zip_of(FILES, root, extra=other)), data)
-    assert not fetch.differing(folder, fetch.read_checksums(fetch.SOURCES["tiny"].checksums))
+    assert not download.differing(folder, download.read_checksums(download.SOURCES["tiny"].checksums))
 
 
 def test_an_archive_of_unknown_length_like_those_of_github(server, data):
@@ -218,7 +219,7 @@ def test_an_archive_of_unknown_length_like_those_of_github(server, data):
 
 
 def test_588_files(server, data, monkeypatch, tmp_path):
-    names = fetch.read_checksums(fetch.SOURCES["emovo"].checksums)
+    names = download.read_checksums(download.SOURCES["emovo"].checksums)
     files = {name: name.encode() for name in names}
     (tmp_path / "tiny.sha256").write_text(checksums(files))
     folder = get(server.serve(zip_of(files)), data)
@@ -268,13 +269,13 @@ def test_the_progress_bar_ends_full(server, data, capsys):
 def test_the_address_and_the_place_without_arguments(server, data, monkeypatch):
     monkeypatch.setattr(paths, "DATA", data)
     monkeypatch.setenv("SER_TINY_URL", server.serve(zip_of(FILES)))
-    assert fetch.fetch("tiny", progress=False) == data / "EMOVO"
+    assert download.fetch("tiny", progress=False) == data / "EMOVO"
     assert server.asked == ["/corpus.zip"]
 
 
 def test_an_unknown_name_lists_what_there_is(data):
     with pytest.raises(StudyError, match=r"'nowhere': choose one of emovo, emodb, ravdess, emozionalmente"):
-        fetch.fetch("nowhere", data=data)
+        download.fetch("nowhere", data=data)
 
 
 @pytest.mark.parametrize(
@@ -287,7 +288,7 @@ def test_an_unknown_name_lists_what_there_is(data):
 )
 def test_a_corpus_that_is_not_downloaded_says_where_to_ask(data, name, where):
     with pytest.raises(StudyError) as caught:
-        fetch.fetch(name, data=data)
+        download.fetch(name, data=data)
     assert str(caught.value).startswith("There is no download for the corpus") and where in str(caught.value)
     assert "data/" in str(caught.value) and str(caught.value).endswith(".")
 
@@ -303,8 +304,8 @@ def packed(data, monkeypatch):
 
     def make(content):
         md5 = hashlib.md5(content).hexdigest()
-        source = fetch.Source("Emo", "http://127.0.0.1:9/", None, 100_000, 1_000_000, "get it by hand into {folder}", md5)
-        monkeypatch.setitem(fetch.SOURCES, "tiny", source)
+        source = download.Source("Emo", "http://127.0.0.1:9/", None, 100_000, 1_000_000, "get it by hand into {folder}", md5)
+        monkeypatch.setitem(download.SOURCES, "tiny", source)
         return content
 
     return make
@@ -343,7 +344,7 @@ def test_links_in_an_archive_are_refused(server, data, packed):
 
 @pytest.mark.parametrize("name", ["emodb", "ravdess", "emozionalmente"])
 def test_open_corpora_are_pinned_by_the_checksum_that_zenodo_states(name):
-    source = fetch.SOURCES[name]
+    source = download.SOURCES[name]
     assert re.fullmatch(r"https://zenodo\.org/records/\d+/files/[\w.-]+\.zip", source.url)
     assert re.fullmatch("[0-9a-f]{32}", source.md5) and source.checksums is None
     assert source.about_bytes < source.max_bytes
@@ -352,9 +353,9 @@ def test_open_corpora_are_pinned_by_the_checksum_that_zenodo_states(name):
 
 def test_a_mirror_is_named_by_the_environment(server, data, packed, monkeypatch):
     content = packed(zip_of(PACKED, ""))
-    monkeypatch.setitem(fetch.SOURCES, "emozionalmente", fetch.SOURCES["tiny"])
+    monkeypatch.setitem(download.SOURCES, "emozionalmente", download.SOURCES["tiny"])
     monkeypatch.setenv("SER_EMOZIONALMENTE_URL", server.serve(content))
-    assert fetch.fetch("Emozionalmente", data=data, progress=False) == data / "Emo"
+    assert download.fetch("Emozionalmente", data=data, progress=False) == data / "Emo"
 
 
 # ---- a bad archive
@@ -591,9 +592,9 @@ def test_without_locks_the_work_of_others_is_left_alone(server, data, monkeypatc
         raise OSError(9, "Bad file descriptor")
 
     if system == "no lock":
-        monkeypatch.setattr(fetch.fcntl, "flock", unsupported)
+        monkeypatch.setattr(download.fcntl, "flock", unsupported)
     else:
-        monkeypatch.setattr(fetch, "fcntl", None)
+        monkeypatch.setattr(download, "fcntl", None)
     (data / ".EMOVO.partial-other").mkdir()
     get(server.serve(zip_of(FILES)), data)
     assert [path.name for path in data.glob(".*")] == [".EMOVO.partial-other"]

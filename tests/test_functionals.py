@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from ser_utils import glossary, paths
-from ser_utils.audio import read_audio
-from ser_utils.contours import N_FFT_LONG, cepstral_peak_prominence, contours, prepare
-from ser_utils.f0 import N_PITCH, WIN_F0, best_path
-from ser_utils.functionals import describe, functionals, names, statistics
-from ser_utils.prosody import f0_steps
-from ser_utils.spectra import HZ, mel_tracks, shape_tracks
+from ser_utils.core import paths
+from ser_utils.core.audio import read_audio
+from ser_utils.features import glossary
+from ser_utils.features.f0 import N_PITCH, WIN_F0, best_path
+from ser_utils.features.functionals import describe_functionals, functionals, names, statistics
+from ser_utils.features.low_level_descriptors import N_FFT_LONG, cepstral_peak_prominence, extract_llds, prepare
+from ser_utils.features.prosody import f0_steps
+from ser_utils.features.spectra import HZ, mel_llds, shape_llds
 
 SR = 16_000
 DEMO = paths.ROOT / "data" / "demo"
@@ -41,7 +42,7 @@ def named(y, sr=SR):
 
 
 def contours_of(y, sr=SR):
-    return contours(prepare(y, sr))
+    return extract_llds(prepare(y, sr))
 
 
 @pytest.fixture(scope="module")
@@ -298,24 +299,24 @@ def test_contrast_of_harmonics_is_higher_than_of_noise():
 def test_mel_band_of_a_tone(hz):
     found = named(np.sin(2 * np.pi * hz * np.arange(SR) / SR))
     loudest = max(range(20), key=lambda i: found[f"mel_{i}_active_mean"])
-    meaning = describe().set_index("name").meaning[f"mel_{loudest}_active_mean"]
+    meaning = describe_functionals().set_index("name").meaning[f"mel_{loudest}_active_mean"]
     low, high = map(int, re.search(r"(\d+)-(\d+) Hz", meaning).groups())
     assert low < hz < high
 
 
 def test_mel_levels_are_relative_to_the_level_they_are_given():
     S = np.random.default_rng(0).exponential(size=(HZ.size, 9))
-    loud, soft = mel_tracks(100 * S, level_db=50), mel_tracks(S, level_db=30)
+    loud, soft = mel_llds(100 * S, level_db=50), mel_llds(S, level_db=30)
     for name in soft:
         np.testing.assert_allclose(loud[name], soft[name], atol=1e-9)
-    assert mel_tracks(S, level_db=300)["mel_3"].tolist() == [-85] * 9
+    assert mel_llds(S, level_db=300)["mel_3"].tolist() == [-85] * 9
 
 
 def test_flux_is_of_the_shape_and_not_of_the_level():
     S = np.random.default_rng(0).exponential(size=(HZ.size, 1)) * 10.0 ** np.arange(-2, 3)
-    assert shape_tracks(S)["shape_flux"].max() < 1e-6
+    assert shape_llds(S)["shape_flux"].max() < 1e-6
     low, high = (np.where((low <= HZ) & (high > HZ), 1.0, 0.0) for low, high in ((100, 200), (300, 400)))
-    assert shape_tracks(np.stack([low, high], axis=1))["shape_flux"].tolist() == pytest.approx([0, np.sqrt(2)])
+    assert shape_llds(np.stack([low, high], axis=1))["shape_flux"].tolist() == pytest.approx([0, np.sqrt(2)])
 
 
 def test_voice_quality_tells_a_voice_from_noise_and_breathy_from_pressed():
@@ -425,7 +426,7 @@ def test_no_functional_is_constant(spread, clips):
 
 
 def test_every_name_is_described_once_with_unit_and_source():
-    table = describe()
+    table = describe_functionals()
     assert list(table.columns) == ["name", "family", "unit", "meaning", "source"]
     assert tuple(table.name) == names()
     assert (table.map(len) > 0).all().all() and not table.map(lambda text: "{" in text).any().any()
@@ -453,11 +454,11 @@ def test_every_name_is_described_once_with_unit_and_source():
     ],
 )
 def test_units(name, unit):
-    assert describe().set_index("name").unit[name] == unit
+    assert describe_functionals().set_index("name").unit[name] == unit
 
 
 def test_glossary_has_no_term_of_a_functional_that_no_longer_is():
-    tracks = {name for name in glossary.terms() if name.startswith(tuple(glossary.tracks()))}
+    tracks = {name for name in glossary.terms() if name.startswith(tuple(glossary.lld_terms()))}
     assert set(glossary.terms()) - tracks - {name for name in glossary.terms() if name.startswith("link_")} <= set(names())
-    for track in glossary.tracks():
+    for track in glossary.lld_terms():
         assert any(name.startswith(track + "_") for name in names())

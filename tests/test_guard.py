@@ -6,10 +6,10 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 from test_folds import roles_of, rows_of
 
-from ser_utils import folds
-from ser_utils.guard import LeakError, check_fit, check_scaler, planted
+from ser_utils.evaluation import protocols
+from ser_utils.evaluation.leakage import LeakError, check_fit, check_scaler, plant_leaks
 
-HONEST = [name for name in folds.PROTOCOLS if name != "as_published"]
+HONEST = [name for name in protocols.PROTOCOLS if name != "as_published"]
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_a_scaler_that_saw_other_rows_is_caught():
 
 def test_each_kind_of_leak_planted_for_the_notebook_is_caught(fold):
     rows, train, test = fold
-    caught = planted(rows, train=train, test=test)
+    caught = plant_leaks(rows, train=train, test=test)
     words = [
         "clip",
         "recording",
@@ -112,7 +112,7 @@ def test_each_kind_of_leak_planted_for_the_notebook_is_caught(fold):
 
 def test_what_a_small_corpus_lacks_is_not_planted():
     rows = rows_of(sentences=["s1"], variants=["original"])
-    caught = planted(rows, train=np.arange(3, 12), test=np.arange(3))
+    caught = plant_leaks(rows, train=np.arange(3, 12), test=np.arange(3))
     assert "the test voice with other words" not in caught and "the test sentence in another voice" in caught
     assert "an augmented copy, scored" not in caught and len(caught) == 4
 
@@ -132,7 +132,7 @@ def test_as_published_is_let_through_by_name_alone():
 
 
 def test_every_protocol_declares_its_boundary():
-    assert set(folds.SEPARATED) == set(folds.PROTOCOLS)
+    assert set(protocols.SEPARATED) == set(protocols.PROTOCOLS)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_what_a_protocol_forbids_is_planted_and_no_more(protocol, some, no):
     rows, found = roles_of(
         protocol, rows_of().assign(**{"clip": {}, "sentence": {"speaker": "unknown"}}.get(protocol, {"sentence": "unknown"}))
     )
-    caught = planted(rows, train=found[0]["train"], test=found[0]["test"], protocol=protocol)
+    caught = plant_leaks(rows, train=found[0]["train"], test=found[0]["test"], protocol=protocol)
     assert (
         some in caught
         and no not in caught

@@ -20,7 +20,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from ser_utils.paths import NOTEBOOKS
+from ser_utils.core.paths import NOTEBOOKS
 
 NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
 START_S, RUN_S = 60, 300

@@ -5,9 +5,12 @@ from collections import Counter
 import pytest
 from recordings import CREMA_D, EMODB, EMOZIONALMENTE, RAVDESS, SAVEE, TESS, put, put_emozionalmente, tess_folder, tone
 
-from ser_utils import corpora, paths
-from ser_utils.corpora import CORPORA, EMOTIONS, get_corpus, utterance_table
-from ser_utils.errors import StudyError
+from ser_utils import corpora
+from ser_utils.core import paths
+from ser_utils.core.errors import StudyError
+from ser_utils.corpora.labels import EMOTIONS
+from ser_utils.corpora.registry import CORPORA
+from ser_utils.corpora.utterances import get_corpus, utterance_table
 
 SIX = set(EMOTIONS) - {"surprise"}
 
@@ -178,7 +181,7 @@ def test_emozionalmente_is_read_from_its_metadata(data):
     by_speaker = utterances.groupby("speaker").gender.unique().map(list).to_dict()
     assert by_speaker == {"anna": ["female"], "bruno": ["male"]}
     assert set(utterances.sentence) == {"Ciao, come stai?", "Oggi piove."}
-    assert {"samples.csv", "users.csv"} <= {name.rsplit("/")[-1] for name in corpora.inputs(get_corpus("emozionalmente"))}
+    assert {"samples.csv", "users.csv"} <= {name.rsplit("/")[-1] for name in corpora.input_files(get_corpus("emozionalmente"))}
 
 
 def test_no_file_and_no_row_of_emozionalmente_is_lost(data):
@@ -262,8 +265,8 @@ def test_expected_numbers_follow_the_labels(data):
     corpus = get_corpus("emodb")
     for labels, expected in (({}, 454), ({"boredom": "boredom"}, 535), ({"boredom": "neutral", "joy": ""}, 464)):
         table, _ = utterance_table(corpus, labels)
-        assert corpora.validation(table, corpus, labels).expected["utterances"] == expected
-    assert corpora.by_class(table, corpus, labels).expected["neutral"] == 79 + 81
+        assert corpora.validation_table(table, corpus, labels).expected["utterances"] == expected
+    assert corpora.counts_by_class(table, corpus, labels).expected["neutral"] == 79 + 81
 
 
 @pytest.mark.parametrize(
@@ -303,15 +306,15 @@ def test_found_beside_expected(data):
     put(data / "ravdess", *files("{stem}.wav", RAVDESS))
     corpus = get_corpus("ravdess")
     table, skipped = utterance_table(corpus)
-    shown = corpora.validation(table, corpus)
+    shown = corpora.validation_table(table, corpus)
     assert shown.found.to_dict() == {"utterances": 28, "speakers": 2, "emotions": 7, "sentences": 2, "minutes": 0.1}
     assert shown.expected.to_dict() == {"utterances": 1248, "speakers": 24, "emotions": 7, "sentences": 2, "minutes": ""}
-    classes = corpora.by_class(table, corpus)
+    classes = corpora.counts_by_class(table, corpus)
     assert classes.loc["neutral"].to_dict() == {"clips": 4, "share": 14.3, "expected": 96, "minutes": 0.0, "speakers": 2}
     assert len(corpora.missing_cells(table, corpus)) == 22 * 7
     assert list(corpora.missing_cells(table, corpus)) == ["speaker", "emotion"]
     assert corpora.skipped_by_reason(skipped)[["reason", "files"]].to_numpy().tolist() == [["labelled calm", 4]]
-    said = corpora.remarks(table, corpus, skipped=skipped)
+    said = corpora.data_warnings(table, corpus, skipped=skipped)
     assert said[0].startswith("Found 28 utterances, expected 1248: results on a part of a corpus")
     assert "4 files are skipped: labelled calm (4)." in said
 
@@ -320,7 +323,7 @@ def test_an_emotion_that_is_wholly_missing_is_shown(data):
     put(data / "tess", *(f"{stem}.wav" for stem in TESS if "_ps" not in stem))
     corpus = get_corpus("tess")
     table, _ = utterance_table(corpus)
-    assert corpora.by_class(table, corpus).loc["surprise", ["clips", "expected"]].tolist() == [0, 400]
+    assert corpora.counts_by_class(table, corpus).loc["surprise", ["clips", "expected"]].tolist() == [0, 400]
     assert corpora.missing_cells(table, corpus).to_dict("list") == {
         "speaker": ["OAF", "YAF"],
         "emotion": ["surprise", "surprise"],
@@ -331,5 +334,5 @@ def test_many_speakers_are_cut_to_those_with_the_most_clips(data):
     put(data / "crema-d", *(f"{who}_DFA_{code}_XX.wav" for who in range(1001, 1031) for code in ("ANG", "SAD")))
     tone(data / "crema-d" / "1030_DFA_HAP_XX.wav")
     table, _ = utterance_table(get_corpus("crema-d"))
-    shown = corpora.most_clips(table, 5)
+    shown = corpora.speakers_with_most_clips(table, 5)
     assert sorted(shown.speaker.unique()) == ["1001", "1002", "1003", "1004", "1030"]

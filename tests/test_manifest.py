@@ -14,9 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_utils import __main__, corpora, manifest, paths, study
-from ser_utils.errors import StudyError
-from ser_utils.features import write_table
+from ser_utils import __main__, corpora
+from ser_utils.core import paths
+from ser_utils.core.errors import StudyError
+from ser_utils.features.registry import write_features
+from ser_utils.study import manifest, parameters
 
 RECORDINGS = {f"f1/{code}-f1-b1.ogg": f"sound of {code}".encode() for code in ("gio", "neu", "tri")}
 TEXTS = {
@@ -51,7 +53,7 @@ def write_results(folder):
     (folder / "model").mkdir(parents=True)
     for name, text in TEXTS.items():
         (folder / name).write_text(text, encoding="utf-8")
-    write_table(FEATURES, folder / "features_functionals.npz")
+    write_features(FEATURES, folder / "features_functionals.npz")
     write_network(folder / "model" / "model.keras")
     return folder
 
@@ -134,10 +136,10 @@ def test_a_name_tells_the_stage(name, stage):
 
 def test_parameters_are_those_used(out):
     values = json.loads(manifest.write("demo", "demo", {"N_SEEDS": 2, "DROP_EMOTIONS": ["joy"]}).read_text())
-    assert set(values["parameters"]) == set(study.known_parameters()) - set(manifest.EXECUTION)
+    assert set(values["parameters"]) == set(parameters.known_parameters()) - set(manifest.EXECUTION)
     assert (values["parameters"]["N_SEEDS"], values["parameters"]["DROP_EMOTIONS"]) == (2, ["joy"])
     assert values["parameters"]["AUGMENT_SEED"] == 0 and values["parameters"]["EMBED_AUDIO"] is False
-    assert values["versions"] == study.versions()
+    assert values["versions"] == parameters.versions()
 
 
 def test_a_variant_is_named(out):
@@ -159,7 +161,7 @@ def test_without_facts_no_facts_are_written(written):
 
 
 def test_threads_are_those_that_networks_are_computed_with():
-    from ser_utils.backend import tf
+    from ser_utils.models.backend import tf
 
     threading = tf.config.threading
     found = {"intra_op": threading.get_intra_op_parallelism_threads(), "inter_op": threading.get_inter_op_parallelism_threads()}
@@ -175,7 +177,7 @@ def repository(tmp_path, monkeypatch):
     if shutil.which("git") is None:
         pytest.skip("needs git")
     root = tmp_path / "repository"
-    for name in ("ser_utils/code.py", "out/metrics.csv"):
+    for name in ("ser_utils/core/code_version.py", "out/metrics.csv"):
         (root / name).parent.mkdir(parents=True)
         (root / name).write_text("1\n")
     monkeypatch.setattr(paths, "ROOT", root)
@@ -243,7 +245,7 @@ def test_another_weight_or_layer_is_another_network(tmp_path):
 
 
 def test_a_network_of_keras_is_known_again_after_others_were_made(tmp_path):
-    from ser_utils.backend import keras
+    from ser_utils.models.backend import keras
 
     def save(name, weight):
         network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1), keras.layers.BatchNormalization()])
@@ -445,13 +447,13 @@ def test_sizes_of_differences_in_sequences(out, other):
     frames = [np.arange(6, dtype=np.float32).reshape(3, 2), np.ones((2, 2), np.float32)]
     for folder, more in ((out, 0), (other, 0.5)):
         table = pd.DataFrame({"file": ["a.ogg", "b.ogg"], "variant": "original", "frames": [frames[0], frames[1] + more]})
-        write_table(table, folder / "features_log_mel.npz")
+        write_features(table, folder / "features_log_mel.npz")
     row = size_of(out, other, "features_log_mel.npz")
     assert (row.largest_absolute, row.what) == (0.5, "numbers differ in 2 of 2 columns")
 
 
 def test_sizes_of_differences_in_a_compact_table(out, other):
-    write_table(FEATURES.assign(level=[1.0, 2.5]), other / "features_functionals.npz")
+    write_features(FEATURES.assign(level=[1.0, 2.5]), other / "features_functionals.npz")
     row = size_of(out, other, "features_functionals.npz")
     assert (row.largest_absolute, row.absolute_in) == (0.5, "level")
     assert (row.largest_relative, row.n_texts, row.what) == (pytest.approx(0.2), 0, "numbers differ in 1 of 2 columns")

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score, recall_score
 
-from ser_utils import metrics
-from ser_utils.corpora import UNKNOWN
+from ser_utils.core import tables
+from ser_utils.core.tables import UNKNOWN
+from ser_utils.evaluation import metrics
 
 CLASSES = ["neutral", "joy", "anger", "fear"]
 
@@ -43,7 +44,10 @@ def scored(truth, predicted):
     """The values in ``metrics.csv`` of one speaker and seed."""
     setup = {"protocol": "speaker", "model": "m", "features": "f", "speaker_norm": "none", "speaker": "s0", "seed": 0}
     table = pd.DataFrame({"emotion": truth, "predicted": predicted, "file": np.arange(len(truth)).astype(str), **setup})
-    both = [found.set_index("metric").value for found in (metrics.summary(table, n_resamples=2), metrics.by_speaker(table))]
+    both = [
+        found.set_index("metric").value
+        for found in (metrics.metrics_with_intervals(table, n_resamples=2), metrics.metrics_by_speaker(table))
+    ]
     pd.testing.assert_series_equal(*both)
     return both[0].to_dict()
 
@@ -71,7 +75,7 @@ def test_a_class_that_is_predicted_but_never_true_does_not_count_as_a_class():
 
 def test_summary_is_the_mean_over_seeds():
     table = predictions_of(0.6)
-    summary = metrics.summary(table, n_resamples=50).set_index("metric")
+    summary = metrics.metrics_with_intervals(table, n_resamples=50).set_index("metric")
     by_hand = [recall_score(part.emotion, part.predicted, average="macro") for _, part in table.groupby("seed")]
     assert summary.value["uar"] == pytest.approx(np.mean(by_hand))
     by_hand = [f1_score(part.emotion, part.predicted, average="macro") for _, part in table.groupby("seed")]
@@ -85,7 +89,7 @@ def test_interval_is_of_speakers_and_not_of_clips():
     widths = [
         row.ci_high - row.ci_low
         for table in (alike, unlike)
-        for row in metrics.summary(table).query("metric == 'uar'").itertuples()
+        for row in metrics.metrics_with_intervals(table).query("metric == 'uar'").itertuples()
     ]
     assert widths[1] > 3 * widths[0], "speakers that differ must widen the interval"
 
@@ -98,7 +102,7 @@ def test_interval_covers_the_truth_about_as_often_as_it_says(n_speakers, seeds, 
     for _ in range(200):
         shares = np.clip(rng.normal(0.5, 0.15, n_speakers), 0, 1)
         table = predictions_of(shares, n_speakers=n_speakers, n_clips=20, seeds=seeds, rng=rng)
-        row = metrics.summary(table, n_resamples=300).query("metric == 'accuracy'").iloc[0]
+        row = metrics.metrics_with_intervals(table, n_resamples=300).query("metric == 'accuracy'").iloc[0]
         covered.append(row.ci_low <= 0.5 <= row.ci_high)
     assert least <= np.mean(covered) <= most
 
@@ -107,17 +111,19 @@ def test_seeds_are_averaged_in_the_interval_too():
     """Speakers alike, seeds that differ: five seeds tell more than one, and the interval must say so."""
     rng = np.random.default_rng(0)
     tables = {n: predictions_of(0.5, seeds=n, n_clips=40, rng=rng) for n in (1, 20)}
-    widths = {n: np.ptp(metrics.summary(table)[["ci_low", "ci_high"]].to_numpy()[1]) for n, table in tables.items()}
+    widths = {
+        n: np.ptp(metrics.metrics_with_intervals(table)[["ci_low", "ci_high"]].to_numpy()[1]) for n, table in tables.items()
+    }
     assert widths[20] < 0.6 * widths[1]
 
 
 def test_same_bootstrap_each_time():
-    first, second = (metrics.summary(predictions_of(0.4), n_resamples=100) for _ in range(2))
+    first, second = (metrics.metrics_with_intervals(predictions_of(0.4), n_resamples=100) for _ in range(2))
     pd.testing.assert_frame_equal(first, second)
 
 
 def test_by_speaker_tells_good_voices_from_bad():
-    table = metrics.by_speaker(predictions_of([1, 0, 1, 0, 1, 0]))
+    table = metrics.metrics_by_speaker(predictions_of([1, 0, 1, 0, 1, 0]))
     uar = table[table.metric == "uar"].set_index("speaker").value
     assert list(uar[["s0", "s1"]]) == [1, 0]
     assert set(table.n_clips) == {40}
@@ -136,7 +142,7 @@ def test_confusion_is_normalised_by_true_label_and_in_the_given_order():
         }
     )
     shares = metrics.confusion_table(table, ["joy", "fear"]).set_index("emotion")
-    assert list(shares.columns[:4]) == metrics.SETUP
+    assert list(shares.columns[:4]) == tables.SYSTEM_COLUMNS
     assert shares.loc["joy", ["joy", "fear"]].tolist() == pytest.approx([1 / 3, 2 / 3])
     assert shares.loc["fear", ["joy", "fear"]].tolist() == [0, 1]
 
@@ -148,7 +154,7 @@ def test_report_counts_the_clips_of_one_seed():
 
 
 def test_value_of_wants_exactly_one_row():
-    summary = metrics.summary(predictions_of(0.5), n_resamples=20)
+    summary = metrics.metrics_with_intervals(predictions_of(0.5), n_resamples=20)
     assert metrics.value_of(summary, metric="uar") == summary.value[0]
     with pytest.raises(KeyError, match="3 rows"):
         metrics.value_of(summary, protocol="speaker")
@@ -162,11 +168,11 @@ def test_headline_says_the_numbers_of_the_table():
         predictions_of(0.0).assign(speaker_norm="speaker"),
         predictions_of(1.0),
     ]
-    said = metrics.headline(metrics.summary(pd.concat(tables), n_resamples=20))
+    said = metrics.headline_text(metrics.metrics_with_intervals(pd.concat(tables), n_resamples=20))
     assert said.startswith("In a voice it has never heard, the study's network finds the right emotion in 100.0 %")
     assert "normalised by that voice's own unlabelled clips, it is 0.0 %" in said
     assert said.endswith("seems to reach 100.0 % when tested as published, and gets 0.0 % for a voice it has never heard.")
-    alone = metrics.headline(metrics.summary(pd.concat(tables[:2]), n_resamples=20))
+    alone = metrics.headline_text(metrics.metrics_with_intervals(pd.concat(tables[:2]), n_resamples=20))
     assert alone.startswith("The original network seems to reach 100.0 %")
 
 
@@ -191,15 +197,15 @@ def one_voice(share, **how):
     ],
 )
 def test_what_is_resampled(speakers, unit, words):
-    assert metrics.unit(pd.Series(speakers)) == unit and metrics.over(pd.Series(speakers)) == words
+    assert metrics.resampling_unit(pd.Series(speakers)) == unit and metrics.unit_label(pd.Series(speakers)) == words
 
 
 def test_without_speakers_the_interval_is_of_clips():
     """Of n clips that are right or wrong, accuracy has the standard error sqrt(p (1 - p) / n)."""
-    row = metrics.summary(one_voice(0.6, n_clips=400, seeds=1)).query("metric == 'accuracy'").iloc[0]
+    row = metrics.metrics_with_intervals(one_voice(0.6, n_clips=400, seeds=1)).query("metric == 'accuracy'").iloc[0]
     expected = 2 * 1.96 * np.sqrt(row.value * (1 - row.value) / 400)
     assert row.ci_high - row.ci_low == pytest.approx(expected, rel=0.1)
-    assert list(metrics.by_speaker(one_voice(0.6)).speaker.unique()) == [UNKNOWN]
+    assert list(metrics.metrics_by_speaker(one_voice(0.6)).speaker.unique()) == [UNKNOWN]
 
 
 @pytest.mark.parametrize("one_clip_each", [False, True])
@@ -218,16 +224,16 @@ def test_a_headline_of_known_voices_promises_nothing_of_new_ones():
         one_voice(0.0).assign(model="original_mlp", features="original38"),
         one_voice(1.0).assign(model="original_mlp", features="original38", protocol="as_published"),
     ]
-    table = metrics.summary(pd.concat(tables), n_resamples=20)
-    said = metrics.headline(table, "clips")
+    table = metrics.metrics_with_intervals(pd.concat(tables), n_resamples=20)
+    said = metrics.headline_text(table, "clips")
     assert said.startswith("In a clip it has never heard, of a voice that it may know, the study's network")
     assert "95 % interval over clips" in said and "0.0 % for a clip it has never heard, of a voice that it may know." in said
     assert said.endswith("nothing here says how well it does in a voice it does not know.")
     assert "voice it has never heard" not in said
-    steps = metrics.ladder(table)
+    steps = metrics.protocol_comparison(table)
     assert list(steps.columns[3:]) == ["as_published", "clip", "cost_of_the_leak"] and steps.cost_of_the_leak[0] == 100
 
 
 def test_a_ladder_without_the_published_protocol_has_no_cost():
-    steps = metrics.ladder(metrics.summary(predictions_of(0.5), n_resamples=5))
+    steps = metrics.protocol_comparison(metrics.metrics_with_intervals(predictions_of(0.5), n_resamples=5))
     assert list(steps.columns[3:]) == ["speaker", "cost_of_the_leak"] and steps.cost_of_the_leak.isna().all()

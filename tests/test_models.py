@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ser_utils import models
-from ser_utils.errors import StudyError
-from ser_utils.sequences import padded
+from ser_utils.core.errors import StudyError
+from ser_utils.models.sequences import pad_sequences
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from ser_utils.sequences import padded
 def test_every_registered_network_gives_probabilities(name, settings):
     network = models.build_network(name, 11, 4, **settings)
     clips = np.random.default_rng(0).normal(size=(6, 48, 11))
-    p = network.predict(padded(clips) if models.get_model(name).sequences else clips[:, 0], verbose=0)
+    p = network.predict(pad_sequences(clips) if models.get_model(name).sequences else clips[:, 0], verbose=0)
     assert p.shape == (6, 4)
     np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-5)
 
@@ -98,14 +98,14 @@ def test_a_function_that_forgets_to_return_is_a_sentence(monkeypatch):
 
 def test_a_search_keeps_the_choices_and_draws_others():
     entry = models.get_model("mlp")
-    assert models.searched(entry, 0) is entry
-    more = models.searched(entry, 5)
+    assert models.with_random_search(entry, 0) is entry
+    more = models.with_random_search(entry, 5)
     assert more.choices[:2] == entry.choices and 3 < len(more.choices) <= 7
-    assert more.choices == models.searched(entry, 5).choices != models.searched(entry, 5, seed=1).choices
+    assert more.choices == models.with_random_search(entry, 5).choices != models.with_random_search(entry, 5, seed=1).choices
     for one in more.choices[2:]:
         assert all(value in entry.search[name] for name, value in one.items())
         models.build_network("mlp", 11, 7, **one)
-    assert len(models.searched(entry, 1000).choices) == 2 + 4 * 6, "no more than there are"
+    assert len(models.with_random_search(entry, 1000).choices) == 2 + 4 * 6, "no more than there are"
 
 
 @pytest.mark.parametrize("name", [name for name, entry in models.MODELS.items() if entry.search])
@@ -117,7 +117,7 @@ def test_every_setting_of_a_search_builds(name):
 
 def test_a_search_of_what_names_nothing_is_a_sentence():
     with pytest.raises(StudyError, match="SEARCH is 3, but this MODEL names no settings"):
-        models.searched(models.get_model("original_mlp"), 3)
+        models.with_random_search(models.get_model("original_mlp"), 3)
 
 
 def test_a_network_of_sequences_takes_its_normalisation_along(tmp_path):
@@ -127,5 +127,5 @@ def test_a_network_of_sequences_takes_its_normalisation_along(tmp_path):
     models.save_model(tmp_path / "model", whole, {"classes": ["sadness", "joy", "anger"], "features": "log_mel"})
     loaded, _ = models.load_model(tmp_path / "model")
     clips = [rng.normal(size=(n, 5)) * 10 for n in (7, 30)]
-    expected = network.predict(padded([(clip - mean) / scale for clip in clips]), verbose=0)
-    np.testing.assert_allclose(loaded.predict(padded(clips), verbose=0), expected, rtol=1e-3, atol=1e-5)
+    expected = network.predict(pad_sequences([(clip - mean) / scale for clip in clips]), verbose=0)
+    np.testing.assert_allclose(loaded.predict(pad_sequences(clips), verbose=0), expected, rtol=1e-3, atol=1e-5)

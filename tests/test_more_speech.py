@@ -7,11 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser_utils import baselines, corpora, experiment, folds, guard, models, more_speech, paths, stages, study
-from ser_utils.augment import ORIGINAL
-from ser_utils.errors import StudyError
-from ser_utils.experiment import Data, System
-from ser_utils.guard import EXTRA, LeakError
+from ser_utils import corpora, models
+from ser_utils.core import paths
+from ser_utils.core.errors import StudyError
+from ser_utils.core.tables import EXTRA_CORPUS, ORIGINAL
+from ser_utils.corpora import download
+from ser_utils.evaluation import leakage, protocols
+from ser_utils.evaluation.leakage import LeakError
+from ser_utils.experiments import baseline_runs, experiment, extra_corpora
+from ser_utils.experiments.experiment import Data, System
+from ser_utils.models import baselines, training
+from ser_utils.study import inputs, runner, stages
 
 MLP = System("mlp", "f")
 
@@ -47,15 +53,17 @@ def extra():
 
 
 def joined(main, extra, speaker_norm="none"):
-    kept, _ = more_speech.fitting(main, extra, drop=[], rename={})
+    kept, _ = extra_corpora.usable_extra_corpora(main, extra, drop=[], rename={})
     x = experiment.normalise(main.x, main.rows, speaker_norm)
-    return more_speech.join(replace(main, x=x), kept, speaker_norm=speaker_norm)
+    return extra_corpora.join_extra_corpora(replace(main, x=x), kept, speaker_norm=speaker_norm)
 
 
 def of(data, protocol="speaker", seeds=(0,)):
     """Folds of the corpus itself, as its own run made them."""
-    rows = data.rows[~guard.is_extra(data.rows)]
-    return folds.of_seeds(folds.make_folds(rows, protocol=protocol, seeds=list(seeds), n_folds=3), protocol, list(seeds))
+    rows = data.rows[~leakage.is_extra(data.rows)]
+    return protocols.folds_by_seed(
+        protocols.make_folds(rows, protocol=protocol, seeds=list(seeds), n_folds=3), protocol, list(seeds)
+    )
 
 
 # Joining
@@ -64,16 +72,16 @@ def of(data, protocol="speaker", seeds=(0,)):
 def test_rows_of_an_extra_corpus_stand_behind_under_names_of_their_own(main, extra):
     data = joined(main, extra)
     own, other = data.rows[: len(main.rows)], data.rows[len(main.rows) :]
-    pd.testing.assert_frame_equal(own.drop(columns=EXTRA), main.rows)
+    pd.testing.assert_frame_equal(own.drop(columns=EXTRA_CORPUS), main.rows)
     np.testing.assert_array_equal(data.x[: len(own)], main.x)
-    assert set(own[EXTRA]) == {""} and set(other[EXTRA]) == {"other"}
+    assert set(own[EXTRA_CORPUS]) == {""} and set(other[EXTRA_CORPUS]) == {"other"}
     assert set(other.speaker) == {"other:a", "other:b"} and set(other.sentence) == {"other:1", "other:2"}
     assert other.file.iloc[0] == "other/ajoy1" and set(other.variant) == {ORIGINAL, "noise"}
     assert data.classes == main.classes and not data.rows.duplicated(["file", "variant"]).any()
 
 
 def test_what_is_left_out_is_counted(main, extra):
-    kept, left_out = more_speech.fitting(main, extra, drop=[], rename={})
+    kept, left_out = extra_corpora.usable_extra_corpora(main, extra, drop=[], rename={})
     assert left_out.to_numpy().tolist() == [["other", "boredom", 4, "the corpus has no such emotion"]]
     rows = kept["other"].rows
     assert rows.file.nunique() + left_out.clips.sum() == extra["other"].rows.file.nunique()
@@ -81,10 +89,10 @@ def test_what_is_left_out_is_counted(main, extra):
 
 
 def test_emotions_are_dropped_and_renamed_in_both(main, extra):
-    main = more_speech.relabelled(main, drop=["joy"], rename={"fear": "upset", "anger": "upset", "boredom": "tired"})
+    main = extra_corpora.relabel_data(main, drop=["joy"], rename={"fear": "upset", "anger": "upset", "boredom": "tired"})
     assert set(main.rows.emotion) == {"upset"} and len(main.rows) == 32
     main = replace(main, rows=main.rows.assign(emotion=main.rows.emotion.where(main.rows.sentence == "1", "tired")))
-    kept, left_out = more_speech.fitting(main, extra, drop=["joy"], rename={"fear": "upset", "boredom": "tired"})
+    kept, left_out = extra_corpora.usable_extra_corpora(main, extra, drop=["joy"], rename={"fear": "upset", "boredom": "tired"})
     assert left_out.to_numpy().tolist() == [["other", "joy", 4, "dropped by DROP_EMOTIONS"]]
     assert set(kept["other"].rows.emotion) == {"upset", "tired"}
 
@@ -106,7 +114,7 @@ def test_sequences_of_unequal_length_are_standardised_by_band_over_all_frames(ma
         return replace(data, x=x)
 
     data = joined(sequences(main), {name: sequences(one) for name, one in extra.items()}, "none")
-    other = guard.is_extra(data.rows) & (data.rows.variant == ORIGINAL)
+    other = leakage.is_extra(data.rows) & (data.rows.variant == ORIGINAL)
     frames = np.concatenate(list(data.x[other]))
     assert frames.shape[1] == 2 and frames.dtype == np.float32
     np.testing.assert_allclose(frames.mean(axis=0), 0, atol=1e-4)
@@ -120,29 +128,29 @@ def test_a_corpus_without_a_shared_emotion_is_refused(main):
         StudyError,
         match="dull shares no emotion with the corpus: it has boredom, calm, and expected are some of joy, fear, anger",
     ):
-        more_speech.fitting(main, other, drop=[], rename={})
+        extra_corpora.usable_extra_corpora(main, other, drop=[], rename={})
 
 
 def test_a_corpus_that_holds_a_recording_of_the_main_one_is_refused(main, extra):
     rows = extra["other"].rows
     rows.loc[rows.file == "ajoy1", "audio_sha256"] = main.rows.audio_sha256[0]
     with pytest.raises(StudyError, match="other holds 1 of the recordings that are to be tested"):
-        more_speech.fitting(main, extra, drop=[], rename={})
+        extra_corpora.usable_extra_corpora(main, extra, drop=[], rename={})
 
 
 # Training
 
 
-@pytest.mark.parametrize("protocol", [name for name in folds.PROTOCOLS if name != "as_published"])
+@pytest.mark.parametrize("protocol", [name for name in protocols.PROTOCOLS if name != "as_published"])
 def test_extra_rows_train_in_every_fold_and_are_never_tested(main, extra, protocol):
     data = joined(main, extra)
-    other = np.flatnonzero(guard.is_extra(data.rows) & (data.rows.variant == ORIGINAL))
-    fits = experiment.fits_of(of(data, protocol), data, augmented=False)
+    other = np.flatnonzero(leakage.is_extra(data.rows) & (data.rows.variant == ORIGINAL))
+    fits = experiment.make_fits(of(data, protocol), data, augmented=False)
     for fit in fits.values():
-        guard.check_fit(data.rows, protocol=protocol, train=fit.train, test=fit.test)
+        leakage.check_fit(data.rows, protocol=protocol, train=fit.train, test=fit.test)
         np.testing.assert_array_equal(fit.foreign, other)
         assert set(other) <= set(fit.train) and not set(other) & set(fit.test)
-    alone = experiment.fits_of(of(data, protocol), main, augmented=False)
+    alone = experiment.make_fits(of(data, protocol), main, augmented=False)
     for key, fit in alone.items():
         np.testing.assert_array_equal(np.setdiff1d(fits[key].train, other), fit.train)
         assert fit.foreign is None
@@ -150,7 +158,7 @@ def test_extra_rows_train_in_every_fold_and_are_never_tested(main, extra, protoc
 
 def test_inner_folds_hold_out_speakers_of_the_corpus_itself_and_train_on_the_rest(main, extra):
     data = joined(main, extra)
-    outer = experiment.fits_of(of(data), data, augmented=True)[0, 1]
+    outer = experiment.make_fits(of(data), data, augmented=True)[0, 1]
     inner = experiment.inner_fits(outer, data.rows, epochs=3)
     assert set(inner) == {"b", "c", "d"}
     for name, fit in inner.items():
@@ -161,9 +169,9 @@ def test_inner_folds_hold_out_speakers_of_the_corpus_itself_and_train_on_the_res
 
 def test_the_scaler_hears_the_corpus_itself_alone(main, extra):
     data = joined(main, extra)
-    fit = replace(experiment.fits_of(of(data), data, augmented=False)[0, 1], epochs=2)
-    louder = replace(data, x=np.where(guard.is_extra(data.rows)[:, None], 9 * data.x, data.x))
-    done, other = (experiment._fit(MLP, one, {0: fit}, batch_size=0, desc="")[0][1] for one in (data, louder))
+    fit = replace(experiment.make_fits(of(data), data, augmented=False)[0, 1], epochs=2)
+    louder = replace(data, x=np.where(leakage.is_extra(data.rows)[:, None], 9 * data.x, data.x))
+    done, other = (experiment.fit_system(MLP, one, {0: fit}, batch_size=0, desc="")[0][1] for one in (data, louder))
     own = np.setdiff1d(fit.train, fit.foreign)
     for one in (done, other):
         np.testing.assert_allclose(one.scaler.mean_, data.x[own].mean(axis=0), rtol=1e-5)
@@ -172,15 +180,14 @@ def test_the_scaler_hears_the_corpus_itself_alone(main, extra):
 
 
 def test_extra_rows_are_taken_as_they_are_and_the_others_standardised(main, extra):
-    from ser_utils import training
 
     data = joined(main, extra)
-    fit = experiment.fits_of(of(data), data, augmented=False)[0, 1]
+    fit = experiment.make_fits(of(data), data, augmented=False)[0, 1]
     scaler = training._scaler(data.x, fit)
     scaled = training._scaled(scaler, data.x, fit)
     np.testing.assert_array_equal(scaled[fit.foreign], data.x[fit.foreign])
     np.testing.assert_array_equal(scaled[fit.test], scaler.transform(data.x[fit.test]))
-    alone = training._scaler(main.x, experiment.fits_of(of(main), main, augmented=False)[0, 1])
+    alone = training._scaler(main.x, experiment.make_fits(of(main), main, augmented=False)[0, 1])
     np.testing.assert_allclose(alone.mean_, scaler.mean_)
 
 
@@ -192,8 +199,8 @@ def test_more_speech_teaches_what_too_little_does_not():
     large = {"other": corpus("abcdefghijkl", gain=50, seed=4, name="other", variants=(ORIGINAL,))}
     data, right = joined(small, large), {}
     for name, one in (("alone", small), ("with", data)):
-        fits = {key: replace(fit, epochs=10) for key, fit in experiment.fits_of(of(small), one, augmented=False).items()}
-        table = experiment.prediction_table(experiment._fit(MLP, one, fits, batch_size=8, desc=""), one, MLP, "speaker")
+        fits = {key: replace(fit, epochs=10) for key, fit in experiment.make_fits(of(small), one, augmented=False).items()}
+        table = experiment.prediction_table(experiment.fit_system(MLP, one, fits, batch_size=8, desc=""), one, MLP, "speaker")
         right[name] = (table.emotion == table.predicted).mean()
         assert sorted(table.file) == sorted(small.rows.file)
     assert right["with"] > right["alone"] and right["with"] > 0.6
@@ -201,7 +208,7 @@ def test_more_speech_teaches_what_too_little_does_not():
 
 def test_the_whole_way_under_the_protocol_that_chooses(main, extra):
     data = joined(main, extra)
-    result = experiment.run(MLP, data, of(data), protocol="speaker")
+    result = experiment.run_protocol(MLP, data, of(data), protocol="speaker")
     table = experiment.prediction_table(result.fitted, data, MLP, "speaker")
     assert sorted(table.file) == sorted(main.rows.file.unique())
     assert set(result.selection.test_speaker) == set("abcd")
@@ -212,8 +219,7 @@ def test_the_whole_way_under_the_protocol_that_chooses(main, extra):
 
 
 def test_fits_without_extra_rows_stay_as_they_are(main):
-    fit = experiment.fits_of(of(main), main, augmented=False)[0, 1]
-    from ser_utils import training
+    fit = experiment.make_fits(of(main), main, augmented=False)[0, 1]
 
     assert [name for name, _ in training._rows(fit)] == ["train", "test"]
     assert training._scaler(main.x, fit).n_samples_seen_ == len(fit.train)
@@ -224,14 +230,14 @@ def test_fits_without_extra_rows_stay_as_they_are(main):
 
 def test_planted_leaks_through_an_extra_corpus_are_caught(main, extra):
     data = joined(main, extra)
-    fit = experiment.fits_of(of(data, "speaker_sentence"), data, augmented=True)[0, 1]
-    caught = guard.planted(data.rows, train=fit.train, test=fit.test)
+    fit = experiment.make_fits(of(data, "speaker_sentence"), data, augmented=True)[0, 1]
+    caught = leakage.plant_leaks(data.rows, train=fit.train, test=fit.test)
     assert "1 row of another corpus is in test" in caught["a clip of an extra corpus, scored"]
     assert "is in selection; extra corpora may train and nothing else" in caught["settings chosen on an extra corpus"]
     assert "recording is in training and in test" in caught["the test recording in an extra corpus"]
 
 
-@pytest.mark.parametrize("protocol", folds.PROTOCOLS)
+@pytest.mark.parametrize("protocol", protocols.PROTOCOLS)
 @pytest.mark.parametrize("part", ["test", "early stopping", "calibration"])
 def test_rows_of_an_extra_corpus_may_only_train(main, extra, protocol, part):
     data = joined(main, extra)
@@ -239,7 +245,7 @@ def test_rows_of_an_extra_corpus_may_only_train(main, extra, protocol, part):
     seen = np.append(test if part == "test" else [12], [-2, -4])
     how = {"test": seen} if part == "test" else {"test": test, "seen": {part: seen}}
     with pytest.raises(LeakError, match=f"{protocol}: 2 rows of other corpora are in {part}"):
-        guard.check_fit(data.rows, protocol=protocol, train=train, **how)
+        leakage.check_fit(data.rows, protocol=protocol, train=train, **how)
 
 
 # Baselines
@@ -247,27 +253,31 @@ def test_rows_of_an_extra_corpus_may_only_train(main, extra, protocol, part):
 
 @pytest.mark.parametrize("name", ["svm", "logistic_regression", "lda", "majority"])
 def test_baselines_learn_from_an_extra_corpus_whatever_its_level(main, extra, name):
-    table = baselines.run_baseline(name, joined(main, extra), of(main), protocol="speaker", features="f", speaker_norm="none")
+    table = baseline_runs.run_baseline(
+        name, joined(main, extra), of(main), protocol="speaker", features="f", speaker_norm="none"
+    )
     assert sorted(table.file) == sorted(main.rows.file.unique())
     louder = {"other": replace(extra["other"], x=1000 * extra["other"].x)}
-    again = baselines.run_baseline(name, joined(main, louder), of(main), protocol="speaker", features="f", speaker_norm="none")
+    again = baseline_runs.run_baseline(
+        name, joined(main, louder), of(main), protocol="speaker", features="f", speaker_norm="none"
+    )
     assert (table.predicted == again.predicted).all()
     assert name == "majority" or (table.emotion == table.predicted).mean() > 0.9
 
 
 def test_baselines_choose_on_speakers_of_the_corpus_itself(main, extra):
     data = joined(main, extra)
-    fit = experiment.fits_of(of(data), data, augmented=False)[0, 1]
+    fit = experiment.make_fits(of(data), data, augmented=False)[0, 1]
     rows = data.rows.iloc[fit.train]
-    inner = baselines._inner(experiment.own_groups(rows, "speaker")[1])
+    inner = baseline_runs._inner(experiment.inner_groups_of_corpus(rows, "speaker")[1])
     assert [set(rows.speaker.iloc[held]) for _, held in inner] == [{"b"}, {"c"}, {"d"}]
     for train, held in inner:
-        assert len(train) + len(held) == len(rows) and guard.is_extra(rows)[train].sum() == len(fit.foreign)
+        assert len(train) + len(held) == len(rows) and leakage.is_extra(rows)[train].sum() == len(fit.foreign)
 
 
 def test_the_scaler_of_a_baseline_leaves_marked_rows_alone():
     x = np.array([[1.0, 10.0, 0], [3.0, 30.0, 0], [0.5, -0.5, 1]])
-    scaled = baselines.OwnScaler().fit(x).transform(x)
+    scaled = baselines.CorpusScaler().fit(x).transform(x)
     np.testing.assert_allclose(scaled, [[-1, -1], [1, 1], [0.5, -0.5]])
 
 
@@ -281,13 +291,13 @@ def runs(tmp_path, monkeypatch):
         monkeypatch.setattr(paths, name, tmp_path / name.lower())
     paths.NOTEBOOKS.mkdir()
     for name in ("demo", "emovo"):
-        for file in study.PREPARED:
+        for file in runner.PREPARED:
             (paths.out_dir(name) / file).write_text(f"{file} of {name}")
 
 
 def test_extra_corpora_are_named_by_their_runs(runs):
-    assert study.ensure_extra("demo", ["EMOVO"], *study.PREPARED) == ["emovo"]
-    assert study.ensure_extra("demo", []) == []
+    assert inputs.ensure_extra_corpora("demo", ["EMOVO"], *runner.PREPARED) == ["emovo"]
+    assert inputs.ensure_extra_corpora("demo", []) == []
 
 
 @pytest.mark.parametrize(
@@ -300,9 +310,9 @@ def test_extra_corpora_are_named_by_their_runs(runs):
 )
 def test_wrong_extra_corpora_are_told_at_once(runs, extra, message):
     with pytest.raises(StudyError, match=message):
-        study.ensure_extra("demo", extra, "utterances.csv")
+        inputs.ensure_extra_corpora("demo", extra, "utterances.csv")
     with pytest.raises(StudyError, match=message):
-        study.ensure_extra("DEMO", extra, "utterances.csv")
+        inputs.ensure_extra_corpora("DEMO", extra, "utterances.csv")
 
 
 def test_an_extra_corpus_that_is_not_there_is_told_and_where_to_get_it(tmp_path, monkeypatch):
@@ -315,25 +325,24 @@ def test_an_extra_corpus_that_is_not_there_is_told_and_where_to_get_it(tmp_path,
         except StudyError as error:
             return str(error)
 
-    monkeypatch.setattr(study, "execute", execute)
+    monkeypatch.setattr(runner, "execute_notebook", execute)
     with pytest.raises(
         StudyError, match=r"01_explore, which writes it, failed: EMOVO is not in .*: no such folder. Get it with"
     ):
-        study.ensure_extra("demo", ["emovo"], "utterances.csv")
+        inputs.ensure_extra_corpora("demo", ["emovo"], "utterances.csv")
 
 
 def test_extra_corpora_are_downloaded_or_asked_for_before_anything_runs(tmp_path, monkeypatch):
-    from ser_utils import fetch
 
     asked = []
     monkeypatch.setattr(paths, "OUT", tmp_path / "out")
     monkeypatch.setattr(paths, "DATA", tmp_path / "data")
-    monkeypatch.setattr(study, "execute", lambda *_, **__: pytest.fail("something ran"))
-    monkeypatch.setattr(fetch, "fetch", asked.append)
+    monkeypatch.setattr(runner, "execute_notebook", lambda *_, **__: pytest.fail("something ran"))
+    monkeypatch.setattr(download, "fetch", asked.append)
     with pytest.raises(StudyError, match=r"TESS is not in .*Download it from"):
-        study._prepare_extra("demo", ["tess"])
+        runner._prepare_extra("demo", ["tess"])
     with pytest.raises(StudyError, match="EmoDB is not in"):  # as the download did nothing here
-        study._prepare_extra("demo", ["emodb"])
+        runner._prepare_extra("demo", ["emodb"])
     assert asked == ["emodb"]
 
 
@@ -357,7 +366,7 @@ def test_a_stage_follows_from_its_extra_corpora(runs):
 
 
 def test_prepared_corpora_are_read_as_extracted(tmp_path, monkeypatch, main):
-    from ser_utils.features import FEATURE_SETS, file_name, write_table
+    from ser_utils.features.registry import FEATURE_SETS, feature_file_name, write_features
 
     monkeypatch.setattr(paths, "OUT", tmp_path)
     rows = main.rows.assign(corpus="mine", duration_s=1.0)
@@ -365,7 +374,7 @@ def test_prepared_corpora_are_read_as_extracted(tmp_path, monkeypatch, main):
     names = list(FEATURE_SETS["original38"].names)
     values = np.random.default_rng(0).normal(size=(len(rows), len(names)))
     table = main.rows[["file", "variant"]].join(pd.DataFrame(values, columns=names))
-    write_table(table, tmp_path / "mine" / file_name("original38"))
-    data = more_speech.read(["mine"], "original38")["mine"]
+    write_features(table, tmp_path / "mine" / feature_file_name("original38"))
+    data = extra_corpora.read_extra_corpora(["mine"], "original38")["mine"]
     np.testing.assert_allclose(data.x, values, rtol=1e-5)
     assert list(data.rows.emotion) == list(main.rows.emotion)

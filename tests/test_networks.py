@@ -6,9 +6,12 @@ import pytest
 from test_experiment import tables, unnamed  # noqa: F401
 from test_more_speech import corpus
 
-from ser_utils import folds, models, networks, paths
-from ser_utils.augment import ORIGINAL
-from ser_utils.errors import StudyError
+from ser_utils import models
+from ser_utils.core import paths
+from ser_utils.core.errors import StudyError
+from ser_utils.core.tables import ORIGINAL
+from ser_utils.evaluation import protocols
+from ser_utils.experiments import model_comparison
 
 TWO = ["original_mlp", "mlp"]
 
@@ -25,10 +28,10 @@ def quick(monkeypatch, tmp_path):
 def compared(tables, names=TWO, protocol="speaker", norms=("none",), **how):  # noqa: F811
     features, utterances = tables
     rows = features.merge(utterances, on="file")
-    made = folds.make_folds(rows, protocol=protocol, seeds=[0], n_folds=2)
+    made = protocols.make_folds(rows, protocol=protocol, seeds=[0], n_folds=2)
     both = {"original38": features, "functionals": features}
     how = {"protocol": protocol, "speaker_norms": list(norms), "drop": [], "rename": {}, **how}
-    return networks.run_networks(names, both, utterances, folds.of_seeds(made, protocol, [0]), **how)
+    return model_comparison.compare_models(names, both, utterances, protocols.folds_by_seed(made, protocol, [0]), **how)
 
 
 def test_each_network_on_its_own_features_and_the_same_clips(tables):  # noqa: F811
@@ -43,7 +46,7 @@ def test_each_network_on_its_own_features_and_the_same_clips(tables):  # noqa: F
     assert costs.fits.to_dict() == dict.fromkeys(TWO, 4), "a fold a speaker"
     assert costs.inner_fits.to_dict() == {"original_mlp": 4 * 3, "mlp": 4 * 3 * 2}, "of both settings of the one that has two"
     assert (found.selection.groupby(["model", "fold"]).chosen.sum() == 1).all()
-    (pair,) = networks.against_each_other(found.predictions).to_dict("records")
+    (pair,) = model_comparison.pairwise_comparisons(found.predictions).to_dict("records")
     assert pair["comparison"] == "original_mlp against mlp (none)" and pair["n_speakers"] == 4
 
 
@@ -51,7 +54,7 @@ def test_without_speakers_settings_are_chosen_all_the_same_and_clips_are_compare
     found = compared(unnamed(tables), protocol="clip")
     assert (found.selection.groupby(["model", "fold"]).chosen.sum() == 1).all()
     assert (found.costs.inner_fits > 0).all()
-    (pair,) = networks.against_each_other(found.predictions).to_dict("records")
+    (pair,) = model_comparison.pairwise_comparisons(found.predictions).to_dict("records")
     assert pair["n_clips"] == 48
 
 
@@ -73,8 +76,8 @@ def test_each_network_once_more_with_extra_corpora(tables):  # noqa: F811
     ],
 )
 def test_what_cannot_be_compared_is_told_before_anything_is_trained(names, search, message, monkeypatch):
-    monkeypatch.setattr(networks, "run", None)
+    monkeypatch.setattr(model_comparison, "run_protocol", None)
     with pytest.raises(StudyError, match=message):
-        networks.run_networks(
+        model_comparison.compare_models(
             names, {}, None, {}, protocol="speaker", speaker_norms=["none"], drop=[], rename={}, search=search
         )

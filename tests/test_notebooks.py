@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ser_utils import paths, study
+from ser_utils.core import paths
+from ser_utils.study import notebooks
 
-BOOKS = {path.stem: nbformat.read(path, as_version=4) for path in study.notebooks()}
+BOOKS = {path.stem: nbformat.read(path, as_version=4) for path in notebooks.list_notebooks()}
 PNGS = sorted((paths.ROOT / "out").glob("emovo*/*.png"))
 
 

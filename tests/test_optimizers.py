@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ser_utils import optimizers
-from ser_utils.backend import keras, tf
+from ser_utils.models import optimizers
+from ser_utils.models.backend import keras, tf
 
 
 @pytest.mark.parametrize("name", ["Adam", "AdamW"])

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 import scipy.fft
 
-from ser_utils import original38, paths, short_time
-from ser_utils.audio import read_audio
-from ser_utils.original38 import NAMES
+from ser_utils.core import paths
+from ser_utils.core.audio import read_audio
+from ser_utils.features import original38, short_time
+from ser_utils.features.original38 import NAMES
 
 DEMO = paths.ROOT / "data" / "demo"
 EMOVO = paths.DATA / "EMOVO"

@@ -10,9 +10,13 @@ import pytest
 import soundfile as sf
 from recordings import EMODB, RAVDESS, SAVEE, put, put_emozionalmente
 
-from ser_utils import __main__, corpora, own_corpora, paths, study
-from ser_utils.corpora import UNKNOWN, get_corpus, utterance_table
-from ser_utils.errors import StudyError
+from ser_utils import __main__, corpora
+from ser_utils.core import paths
+from ser_utils.core.errors import StudyError
+from ser_utils.core.tables import UNKNOWN
+from ser_utils.corpora import download, folders
+from ser_utils.corpora.utterances import get_corpus, utterance_table
+from ser_utils.study import runner
 
 SPEAKERS, LABELS = ("anna", "bruno"), ("happy", "Sad", "NEUTRAL")
 FOLDERS = [f"{label}/{who}-{i}.wav" for label in LABELS for who in SPEAKERS for i in range(2)]
@@ -98,7 +102,9 @@ def test_a_folder_per_emotion(mine):
     assert utterances.emotion.value_counts().to_dict() == {"joy": 4, "sadness": 4, "neutral": 4}
     assert set(utterances.speaker) == set(utterances.gender) == set(utterances.sentence) == {UNKNOWN}
     assert skipped.empty and (utterances.corpus == "my_voices").all()
-    assert corpora.read_as(get_corpus(str(mine))).startswith("Read as one folder per emotion, and no folder that is a speaker")
+    assert corpora.describe_reading(get_corpus(str(mine))).startswith(
+        "Read as one folder per emotion, and no folder that is a speaker"
+    )
 
 
 @pytest.mark.parametrize("above", ["", "wav/", "data/wav/"])
@@ -107,7 +113,7 @@ def test_a_folder_above_the_emotions_is_the_speaker(mine, above):
     utterances, _ = table(mine)
     assert set(utterances.speaker) == set(SPEAKERS)
     assert (utterances.groupby("speaker").emotion.nunique() == 3).all()
-    assert "the folder above it the speaker" in corpora.read_as(get_corpus(str(mine)))
+    assert "the folder above it the speaker" in corpora.describe_reading(get_corpus(str(mine)))
 
 
 def test_folders_that_are_no_speakers(mine):
@@ -217,7 +223,7 @@ def test_patterns(mine, names, scheme):
     assert skipped.empty and len(utterances) == len(names)
     assert set(utterances.speaker) == set(SPEAKERS) and set(utterances.sentence) == {"s1", "s2"}
     assert set(utterances.emotion) == {"joy", "sadness", "neutral"}
-    assert corpora.read_as(get_corpus(str(mine), scheme)) == f"Read by the pattern `{scheme}`."
+    assert corpora.describe_reading(get_corpus(str(mine), scheme)) == f"Read by the pattern `{scheme}`."
 
 
 def test_names_that_do_not_fit_the_pattern_are_skipped(mine):
@@ -263,7 +269,7 @@ def test_a_known_scheme_is_found_by_trying(mine, stems, scheme, n):
     put(mine, *(f"{stem}.wav" for stem in stems))
     utterances, _ = table(mine)
     assert len(utterances) == n and (utterances.corpus == "my_voices").all()
-    assert corpora.read_as(get_corpus(str(mine))).startswith(f"Read by the scheme of {corpora.CORPORA[scheme].title}")
+    assert corpora.describe_reading(get_corpus(str(mine))).startswith(f"Read by the scheme of {corpora.CORPORA[scheme].title}")
     assert utterances.equals(table(mine, scheme.upper())[0])
 
 
@@ -361,7 +367,7 @@ def test_absolute_paths_and_those_of_windows(recorded, tmp_path):
     }
     assert skipped.reason.tolist() == ["named twice in labels.csv: again in line 6"]
     assert all((corpus.root / file).is_file() for file in utterances.file)
-    assert corpora.inputs(corpus) == sorted({"labels.csv", "../elsewhere/a.wav", *utterances.file})
+    assert corpora.input_files(corpus) == sorted({"labels.csv", "../elsewhere/a.wav", *utterances.file})
 
 
 def test_missing_files_are_skipped_and_said(recorded):
@@ -371,9 +377,9 @@ def test_missing_files_are_skipped_and_said(recorded):
         "not found, but named in labels.csv: line 8",
         "no recording of a kind that is read (.wav, .flac, .ogg, .mp3): line 9",
     ]
-    said = corpora.remarks(utterances, corpus, skipped=skipped)
+    said = corpora.data_warnings(utterances, corpus, skipped=skipped)
     assert "2 files are skipped: no recording of a kind that is read (1), not found (1)." in said
-    assert "audio/gone.wav" not in corpora.inputs(corpus)
+    assert "audio/gone.wav" not in corpora.input_files(corpus)
 
 
 def test_a_csv_none_of_whose_files_is_there(mine):
@@ -460,7 +466,7 @@ def test_csvs_that_are_none(mine, content, said):
 def remarks(path, scheme=""):
     corpus = get_corpus(str(path), scheme)
     utterances, skipped = utterance_table(corpus)
-    return corpora.remarks(utterances, corpus, skipped=skipped)
+    return corpora.data_warnings(utterances, corpus, skipped=skipped)
 
 
 def test_no_speaker_is_said_with_what_it_costs_and_how_to_add_one(recorded):
@@ -506,7 +512,7 @@ def test_uneven_emotions_are_said_and_shown(mine):
         "figure to read." in remarks(mine)
     )
     utterances, _ = table(mine)
-    shown = corpora.by_class(utterances, get_corpus(str(mine)))
+    shown = corpora.counts_by_class(utterances, get_corpus(str(mine)))
     assert shown[["clips", "share", "expected"]].to_numpy().tolist() == [[12, 80.0, ""], [3, 20.0, ""]]
 
 
@@ -529,10 +535,10 @@ def test_one_emotion_or_two_clips_are_no_study(mine, names, said):
     put(mine, *names)
     utterances, _ = table(mine)
     with pytest.raises(StudyError) as error:
-        corpora.check(utterances, get_corpus(str(mine)))
+        corpora.check_utterances(utterances, get_corpus(str(mine)))
     assert str(error.value) == said
     with pytest.raises(StudyError) as error:  # without reading any audio
-        corpora.check_names(get_corpus(str(mine)))
+        corpora.check_corpus(get_corpus(str(mine)))
     assert str(error.value) == said
 
 
@@ -546,11 +552,11 @@ def test_files_left_out_for_one_reason_are_counted_together_whatever_their_names
 def test_copies_are_not_counted_before_audio_is_read(mine):
     put(mine, "joy/1.wav", "joy/1.flac", "sad/1.wav", "sad/1.flac")
     with pytest.raises(StudyError, match=r"My Voices has 2 usable recordings, joy \(1\), sadness \(1\)"):
-        corpora.check_names(get_corpus(str(mine)))
+        corpora.check_corpus(get_corpus(str(mine)))
 
 
 def test_a_csv_none_of_whose_files_is_there_is_said_before_anything_runs(mine, only_01, monkeypatch, capsys):
-    monkeypatch.setattr(study, "execute", lambda *_, **__: pytest.fail("something ran"))
+    monkeypatch.setattr(runner, "execute_notebook", lambda *_, **__: pytest.fail("something ran"))
     path = write_csv(mine, [("a.wav", "joy", "anna"), ("b.wav", "sad", "anna")])
     assert __main__.main(["run", str(path)]) == 1
     assert capsys.readouterr().err.startswith(f"None of the 2 recordings named in {path} can be used; the first, a.wav: not")
@@ -581,7 +587,7 @@ def test_links_are_followed_and_not_for_ever(mine):
 @pytest.fixture
 def only_01(tmp_path, monkeypatch):
     """A study of the first notebook alone, with its own folders."""
-    monkeypatch.setattr(study, "notebooks", lambda: sorted(paths.NOTEBOOKS.glob("01_*.ipynb")))
+    monkeypatch.setattr(runner, "list_notebooks", lambda: sorted(paths.NOTEBOOKS.glob("01_*.ipynb")))
     for name in ("OUT", "REPORTS"):
         monkeypatch.setattr(paths, name, tmp_path / name.lower())
         monkeypatch.setenv(f"SER_{name}", str(tmp_path / name.lower()))
@@ -589,20 +595,20 @@ def only_01(tmp_path, monkeypatch):
 
 def test_a_run_on_a_folder_leaves_its_tables_and_is_known_again(mine, only_01, capsys):
     put(mine, *SPEAKER_FOLDERS)
-    assert study.run(str(mine)) == 0, capsys.readouterr().out
+    assert runner.run_study(str(mine)) == 0, capsys.readouterr().out
     out = paths.OUT / "my_voices"
     assert len(corpora.read_utterances(out / "utterances.csv")) == len(SPEAKER_FOLDERS)
     page = (paths.REPORTS / "my_voices" / "01_explore.html").read_text()
     assert "Read as one folder per emotion, the folder above it the speaker" in page and "data:audio" not in page
-    assert study.run(str(mine)) == 0 and "01_explore ... unchanged" in capsys.readouterr().out
+    assert runner.run_study(str(mine)) == 0 and "01_explore ... unchanged" in capsys.readouterr().out
     assert __main__.main(["verify", "my_voices"]) == 0 and "12 recordings" in capsys.readouterr().out
     put(mine, "anna/happy/new.wav")
-    assert study.run(str(mine)) == 0 and "unchanged" not in capsys.readouterr().out
+    assert runner.run_study(str(mine)) == 0 and "unchanged" not in capsys.readouterr().out
 
 
 def test_a_run_on_a_csv_without_speakers(recorded, only_01):
     path = write_csv(recorded, [row[:2] for row in ROWS] + [("gone.wav", "joy")], header="path;label".replace(";", ","))
-    assert study.run(str(path)) == 0
+    assert runner.run_study(str(path)) == 0
     page = (paths.REPORTS / "labels" / "01_explore.html").read_text()
     assert "No speaker is known" in page and "not found" in page
     assert (paths.OUT / "labels" / "skipped.csv").read_text().count("gone.wav") == 1
@@ -610,7 +616,7 @@ def test_a_run_on_a_csv_without_speakers(recorded, only_01):
 
 def test_a_run_with_a_known_scheme(mine, only_01):
     put(mine, *(f"{stem}.wav" for stem in EMODB))
-    assert study.run(str(mine), settings=["SCHEME=emodb", 'LABELS={"boredom": "boredom"}', "VARIANT=bored"]) == 0
+    assert runner.run_study(str(mine), settings=["SCHEME=emodb", 'LABELS={"boredom": "boredom"}', "VARIANT=bored"]) == 0
     utterances = corpora.read_utterances(paths.OUT / "my_voices-bored" / "utterances.csv")
     assert len(utterances) == len(EMODB) and "boredom" in set(utterances.emotion) and set(utterances.speaker) == {"03", "08"}
 
@@ -624,7 +630,7 @@ def test_two_folders_of_one_name_keep_their_results_apart(mine, tmp_path, only_0
     (paths.OUT / "my_voices" / "utterances.csv").write_text("kept")
     for fresh in (False, True):
         with pytest.raises(StudyError) as error:
-            study.run(str(other), fresh=fresh)
+            runner.run_study(str(other), fresh=fresh)
         assert str(error.value) == (
             f"out/my_voices holds the results on {mine}, not on {other}: keep this run apart with --set VARIANT='\"other\"', "
             "or remove out/my_voices."
@@ -633,7 +639,7 @@ def test_two_folders_of_one_name_keep_their_results_apart(mine, tmp_path, only_0
 
 
 def test_a_folder_that_cannot_be_read_is_said_before_anything_runs(mine, only_01, monkeypatch, capsys):
-    monkeypatch.setattr(study, "execute", lambda *_, **__: pytest.fail("something ran"))
+    monkeypatch.setattr(runner, "execute_notebook", lambda *_, **__: pytest.fail("something ran"))
     put(mine, *FOLDERS, "excited/1.wav")
     assert __main__.main(["run", str(mine)]) == 1
     assert "1 files" not in (said := capsys.readouterr().err)
@@ -645,30 +651,29 @@ def test_a_folder_that_cannot_be_read_is_said_before_anything_runs(mine, only_01
 
 def test_a_known_corpus_that_is_not_there_says_where_to_ask_and_computes_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(paths, "DATA", tmp_path)
-    monkeypatch.setattr(study, "execute", lambda *_, **__: pytest.fail("something ran"))
+    monkeypatch.setattr(runner, "execute_notebook", lambda *_, **__: pytest.fail("something ran"))
     assert __main__.main(["run", "crema-d"]) == 1
     assert capsys.readouterr().err == f"CREMA-D is not in {tmp_path / 'CREMA-D'}. {corpora.CORPORA['crema-d'].where}\n"
 
 
 def test_an_open_corpus_that_is_not_there_is_downloaded(tmp_path, monkeypatch):
-    from ser_utils import fetch
 
     asked = []
     monkeypatch.setattr(paths, "DATA", tmp_path)
-    monkeypatch.setattr(fetch, "fetch", asked.append)
+    monkeypatch.setattr(download, "fetch", asked.append)
     for name in ("emozionalmente", "emovo", "emodb"):
-        study._see_that_it_is_there(get_corpus(name))
+        runner._see_that_it_is_there(get_corpus(name))
     assert asked == ["emozionalmente", "emovo", "emodb"]
 
 
 def test_every_alias_is_written_as_it_is_compared():
-    from ser_utils.labels import ALIASES, plain
+    from ser_utils.corpora.labels import ALIASES, plain
 
     assert all(plain(alias) == alias for alias in ALIASES)
     assert set(ALIASES.values()) == set(corpora.EMOTIONS)
 
 
 def test_patterns_take_other_characters_as_they_are():
-    expression = own_corpora.pattern("{speaker}.b+c_{emotion}")
+    expression = folders.pattern("{speaker}.b+c_{emotion}")
     assert re.fullmatch(expression, "a.b+c_joy")
     assert not re.fullmatch(expression, "aXb+c_joy") and not re.fullmatch(expression, "a.bbc_joy")

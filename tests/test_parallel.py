@@ -15,14 +15,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser_utils import __main__, code, extraction, parallel, paths, study, training
-from ser_utils.augment import STRENGTHS
-from ser_utils.errors import StudyError
-from ser_utils.training import Fit
+from ser_utils import __main__
+from ser_utils.core import code_version, parallel, paths
+from ser_utils.core.errors import StudyError
+from ser_utils.core.parallel import Execution
+from ser_utils.features import extraction
+from ser_utils.features.augmentation import STRENGTHS
+from ser_utils.models import training
+from ser_utils.models.training import Fit
+from ser_utils.study import runner
 
 DEMO = paths.ROOT / "data" / "demo"
 FILES = [f"{speaker}/{emotion}-{speaker}-b1.ogg" for speaker in ("f1", "f2", "m1", "m2") for emotion in ("gio", "neu", "tri")]
-HOW = [{"n_jobs": 1}, {"n_jobs": 2}, {"n_jobs": 2, "threads": True}]
+HOW = [{"execution": Execution(1)}, {"execution": Execution(2)}, {"execution": Execution(2), "threads": True}]
 in_each_way = pytest.mark.parametrize("how", HOW, ids=["one process", "two processes", "two threads"])
 
 
@@ -53,7 +58,7 @@ walk, slowly, refuse = functions()
 @in_each_way
 def test_results_come_in_the_order_of_the_tasks_and_are_the_same_in_each_way(how):
     tasks = [(seed, 10 + seed) for seed in range(30)]
-    done = list(parallel.each(walk, iter(tasks), **how))
+    done = list(parallel.parallel_map(walk, iter(tasks), **how))
     assert [part.tobytes() for part in done] == [walk(*task).tobytes() for task in tasks]
 
 
@@ -61,7 +66,7 @@ def test_results_come_in_the_order_of_the_tasks_and_are_the_same_in_each_way(how
 def test_the_first_result_does_not_wait_for_the_last_task_to_be_made(how):
     made = []
     tasks = ((made.append(i) or i,) for i in range(50))
-    done = parallel.each(slowly, tasks, **how)
+    done = parallel.parallel_map(slowly, tasks, **how)
     assert next(done) == 0
     assert 1 <= len(made) < 30
     assert list(done) == list(range(1, 50))
@@ -70,7 +75,7 @@ def test_the_first_result_does_not_wait_for_the_last_task_to_be_made(how):
 @in_each_way
 def test_an_error_comes_through_as_it_was_raised(how):
     with pytest.raises(StudyError, match="Clip 3 cannot be read."):
-        list(parallel.each(refuse, ((i,) for i in range(6)), **how))
+        list(parallel.parallel_map(refuse, ((i,) for i in range(6)), **how))
 
 
 @in_each_way
@@ -80,18 +85,18 @@ def test_an_error_in_making_the_tasks_comes_through(how):
         raise OSError("unplugged")
 
     with pytest.raises(OSError, match="unplugged"):
-        list(parallel.each(slowly, tasks(), **how))
+        list(parallel.parallel_map(slowly, tasks(), **how))
 
 
 @in_each_way
 def test_no_tasks_give_no_results(how):
-    assert list(parallel.each(slowly, [], **how)) == []
+    assert list(parallel.parallel_map(slowly, [], **how)) == []
 
 
 LEAVES = """
 import os
-from ser_utils import parallel
-for pid in parallel.each(lambda i: os.getpid(), ((i,) for i in range(50)), n_jobs=2):
+from ser_utils.core import parallel
+for pid in parallel.parallel_map(lambda i: os.getpid(), ((i,) for i in range(50)), execution=parallel.Execution(2)):
     print(pid, flush=True)
 os._exit(9)
 """
@@ -138,7 +143,7 @@ def test_an_address_where_nobody_listens_is_refused_with_what_to_do(address):
     with pytest.raises(
         StudyError, match=rf"^No Dask scheduler answers at {address} \(.+\): start one with `dask scheduler`, or"
     ):
-        next(parallel.each(slowly, [(0,)], scheduler=address))
+        next(parallel.parallel_map(slowly, [(0,)], execution=Execution(scheduler=address)))
 
 
 @pytest.mark.parametrize("greeting", [b"SSH-2.0-OpenSSH_9.2\r\n" * 3, bytes([2, 0, 0, 0, 0, 0, 0, 0, 1, 1]), bytes(8)])
@@ -152,7 +157,7 @@ def test_another_service_is_told_from_a_scheduler(greeting):
 
 @pytest.mark.parametrize("silent", [False, True], ids=["dead", "silent"])
 def test_a_run_with_such_an_address_ends_in_one_sentence_before_anything_is_computed(silent, capsys, monkeypatch):
-    monkeypatch.setattr(study, "execute", lambda *_, **__: pytest.fail("something ran"))
+    monkeypatch.setattr(runner, "execute_notebook", lambda *_, **__: pytest.fail("something ran"))
     began = time.monotonic()
     with listening() if silent else contextlib.nullcontext("127.0.0.1:9") as address:
         assert __main__.main(["run", "demo", "--set", f'SCHEDULER="tcp://{address}"']) == 1
@@ -268,7 +273,7 @@ def own_cache(monkeypatch, tmp_path):
 
 
 def tables_of(files=FILES, root=DEMO, features=("original38", "functionals"), **how):
-    how = {"variants": ["noise"], "strengths": STRENGTHS, "n_jobs": 1} | how
+    how = {"variants": ["noise"], "strengths": STRENGTHS, "execution": Execution()} | how
     return extraction.feature_tables(list(files), root=root, features=features, **how)
 
 
@@ -278,7 +283,7 @@ def bytes_of(tables):
 
 def test_features_are_the_same_bytes_on_a_cluster_that_loses_a_worker(cluster, lose_a_worker, monkeypatch):
     sent = noted_audio(monkeypatch)
-    elsewhere = bytes_of(tables_of(scheduler=cluster.address))
+    elsewhere = bytes_of(tables_of(execution=Execution(scheduler=cluster.address)))
     assert lose_a_worker and cluster.has(1)
     assert sent == [None] * len(FILES)  # the workers see the folder
     assert elsewhere == bytes_of(tables_of())
@@ -290,7 +295,8 @@ def test_fits_are_the_same_bytes_on_a_cluster_that_loses_a_worker(cluster, lose_
     how = {"validation": np.arange(60, 70), "test": np.arange(70, 90), "epochs": 6}
     fits = [Fit(train=np.arange(seed, 60), seed=seed, **how) for seed in range(12)]
     elsewhere, here = (
-        training.fit_all("original_mlp", x, y, fits, n_classes=3, scheduler=address) for address in (cluster.address, "")
+        training.fit_all("original_mlp", x, y, fits, n_classes=3, execution=Execution(scheduler=address))
+        for address in (cluster.address, "")
     )
     assert lose_a_worker and cluster.has(1)
     for one, other in zip(elsewhere, here, strict=True):
@@ -306,9 +312,9 @@ def noted_audio(monkeypatch):
     sent = []
 
     def noted(function, tasks, **how):
-        return parallel.each(function, (sent.append(task[1]) or task for task in tasks), **how)
+        return parallel.parallel_map(function, (sent.append(task[1]) or task for task in tasks), **how)
 
-    monkeypatch.setattr(extraction, "each", noted)
+    monkeypatch.setattr(extraction, "parallel_map", noted)
     return sent
 
 
@@ -316,7 +322,7 @@ def test_audio_is_sent_to_workers_that_do_not_see_the_folder(cluster, monkeypatc
     shutil.copytree(DEMO / "f1", tmp_path / "corpus" / "f1")
     monkeypatch.chdir(tmp_path)
     sent, root = noted_audio(monkeypatch), Path("corpus")  # relative, and the workers are in another folder
-    there = bytes_of(tables_of(FILES[:3], root, features=["original38"], scheduler=cluster.address))
+    there = bytes_of(tables_of(FILES[:3], root, features=["original38"], execution=Execution(scheduler=cluster.address)))
     assert sent == [(root / file).read_bytes() for file in FILES[:3]]
     assert there == bytes_of(tables_of(FILES[:3], features=["original38"]))
 
@@ -325,14 +331,14 @@ def test_an_error_on_a_cluster_comes_through_as_it_was_raised(cluster, tmp_path)
     shutil.copytree(DEMO / "f1", tmp_path / "f1")
     (tmp_path / FILES[1]).write_bytes(b"no audio")
     with pytest.raises(StudyError, match=f"{FILES[1]} cannot be used any more, .+: run 01_explore again."):
-        tables_of(FILES[:3], tmp_path, features=["original38"], scheduler=cluster.address)
+        tables_of(FILES[:3], tmp_path, features=["original38"], execution=Execution(scheduler=cluster.address))
 
 
 @pytest.mark.parametrize("kind", ["other", "none"], ids=["of another version", "without the study"])
 def test_a_worker_with_another_version_of_the_study_is_refused(cluster, tmp_path, kind):
     package = tmp_path / "ser_utils"
     if kind == "other":
-        shutil.copytree(Path(code.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(paths.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
         (package / "f0.py").write_text((package / "f0.py").read_text() + "# a remark\n")
     else:
         package.mkdir()
@@ -346,12 +352,12 @@ def test_a_worker_with_another_version_of_the_study_is_refused(cluster, tmp_path
     finally:
         cluster.kill(other)
     assert cluster.has(2)
-    assert len(parallel.everywhere(cluster.address, os.getpid)) == 2
+    assert len(parallel.run_on_workers(cluster.address, os.getpid)) == 2
 
 
 def test_a_study_that_was_changed_since_it_was_loaded_does_not_use_a_cluster(cluster, monkeypatch):
     parallel.connect.cache_clear()
-    monkeypatch.setattr(code, "LOADED", 0)
+    monkeypatch.setattr(code_version, "LOADED", 0)
     with pytest.raises(StudyError, match="^The study's code was changed since it was loaded here: start again"):
         parallel.connect(cluster.address)
 
@@ -361,7 +367,7 @@ def test_a_cluster_without_workers_is_refused_with_what_to_do(tmp_path):
     try:
         began = time.monotonic()
         with pytest.raises(StudyError, match=f"The scheduler at {empty.address} has no workers: start some with `dask worker"):
-            next(parallel.each(slowly, [(0,)], scheduler=empty.address))
+            next(parallel.parallel_map(slowly, [(0,)], execution=Execution(scheduler=empty.address)))
         assert time.monotonic() - began < 10
     finally:
         for process in empty.started:

@@ -6,11 +6,12 @@ import pytest
 import soundfile as sf
 
 from benchmarks import plain
-from ser_utils import contours, f0, paths
-from ser_utils.audio import read_audio
-from ser_utils.f0 import HOP, HOP_S, SR, aperiodicity, track_f0
-from ser_utils.features import FEATURE_SETS
-from ser_utils.functionals import describe, functionals, names
+from ser_utils.core import paths
+from ser_utils.core.audio import read_audio
+from ser_utils.features import f0, low_level_descriptors
+from ser_utils.features.f0 import HOP, HOP_S, SR, aperiodicity, track_f0
+from ser_utils.features.functionals import describe_functionals, functionals, names
+from ser_utils.features.registry import FEATURE_SETS
 
 DEMO = paths.ROOT / "data" / "demo"
 CLIPS = ("f1/gio-f1-b1.ogg", "f2/rab-f2-l4.ogg", "f3/neu-f3-n3.ogg", "m1/tri-m1-d2.ogg", "m3/tri-m3-l4.ogg")
@@ -72,9 +73,11 @@ def signal(name):
 def heard():
     """Of each signal the recording, the fast functionals, and the track of F0 and strength that they were made of."""
     found, tracks = {}, []
-    track_f0 = contours.track_f0
+    track_f0 = low_level_descriptors.track_f0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(contours, "track_f0", lambda *args, **how: tracks.append(track_f0(*args, **how)) or tracks[-1])
+        patch.setattr(
+            low_level_descriptors, "track_f0", lambda *args, **how: tracks.append(track_f0(*args, **how)) or tracks[-1]
+        )
         for name in SIGNALS:
             y, sr = signal(name)
             found[name] = (y, sr, functionals(y, sr).astype(float), tracks[-1])
@@ -89,7 +92,7 @@ def tolerance(name, unit):
 @pytest.fixture(scope="module")
 def bounds():
     """The tolerance of every functional [shape=(n_features,)]."""
-    table = describe()
+    table = describe_functionals()
     return np.array([tolerance(name, unit) for name, unit in zip(table.name, table.unit, strict=True)])
 
 

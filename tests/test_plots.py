@@ -11,8 +11,8 @@ import pytest
 from IPython.display import Image, Markdown
 from matplotlib.colors import to_rgb
 
-from ser_utils import plots
-from ser_utils.corpora import EMOTIONS
+from ser_utils.corpora.labels import EMOTIONS
+from ser_utils.figures import plots
 
 matplotlib.use("Agg")
 

@@ -7,17 +7,18 @@ import pandas as pd
 import pytest
 from test_experiment import MLP, ORIGINAL_MLP, load, quick, run, tables  # noqa: F401  (fixtures)
 
-from ser_utils import experiment, folds, probes
-from ser_utils.calibration import apply_temperature, fit_temperature, from_predictions, of_norm, tempered
-from ser_utils.corpora import UNKNOWN
-from ser_utils.guard import LeakError
+from ser_utils.core.tables import UNKNOWN
+from ser_utils.evaluation import protocols
+from ser_utils.evaluation.calibration import apply_temperature, fit_temperature, from_predictions, of_norm, tempered
+from ser_utils.evaluation.leakage import LeakError
+from ser_utils.experiments import analysis, experiment
 
 
 def test_importance_falls_on_the_family_that_tells(tables):  # noqa: F811
     features, utterances = tables
     features = features.assign(z_1=np.random.default_rng(1).normal(size=len(features)))
     data = load((features, utterances), speaker_norm="speaker")
-    drops = probes.importance(MLP, data, run(MLP, data, "speaker")).groupby("family")["drop"].mean()
+    drops = analysis.importance(MLP, data, run(MLP, data, "speaker")).groupby("family")["drop"].mean()
     assert drops["x"] > 0.15 and abs(drops["z"]) < 0.1
     assert list(drops.index) == ["x", "y", "z"]
 
@@ -25,7 +26,7 @@ def test_importance_falls_on_the_family_that_tells(tables):  # noqa: F811
 def test_enrolment_ends_at_the_result_with_all_clips(tables):  # noqa: F811
     raw, data = load(tables), load(tables, speaker_norm="speaker")
     result = run(MLP, data, "speaker")
-    curve = probes.enrolment(MLP, raw, data, result, sizes=(1, 5))
+    curve = analysis.enrolment(MLP, raw, data, result, sizes=(1, 5))
     assert list(curve.n_clips.unique()) == [1, 5, 12]
     table = experiment.prediction_table(result.fitted, data, MLP, "speaker")
     by_hand = table.groupby("speaker")[["emotion", "predicted"]].apply(lambda part: (part.emotion == part.predicted).mean())
@@ -38,14 +39,14 @@ def test_enrolment_of_speakers_with_unequal_numbers_of_clips(tables):  # noqa: F
     features, utterances = tables
     fewer = [table[table.file != "aanger1"].reset_index(drop=True) for table in (features, utterances)]
     raw, data = load(fewer), load(fewer, speaker_norm="speaker")
-    curve = probes.enrolment(MLP, raw, data, run(MLP, data, "speaker"), sizes=(1, 11))
+    curve = analysis.enrolment(MLP, raw, data, run(MLP, data, "speaker"), sizes=(1, 11))
     assert curve.groupby("n_clips").speaker.nunique().to_dict() == {1: 4, 12: 4}, "every point is of all speakers"
 
 
 def test_temperatures_are_fitted_on_training_speakers_alone(tables):  # noqa: F811
     data = load(tables)
     spoiled = replace(data, x=np.where((data.rows.speaker == "a").to_numpy()[:, None], -30 * data.x, data.x))
-    before, after = (probes.temperatures(one, run(ORIGINAL_MLP, one, "speaker")) for one in (data, spoiled))
+    before, after = (analysis.temperatures(one, run(ORIGINAL_MLP, one, "speaker")) for one in (data, spoiled))
     assert before.temperature[0] == after.temperature[0] and before.temperature[1] != after.temperature[1]
     assert (before.temperature > 0).all() and list(before.fold) == [1, 2, 3, 4]
 
@@ -57,7 +58,7 @@ def test_temperatures_are_those_of_the_inner_folds_at_the_chosen_epoch(tables): 
     chances = np.concatenate([done.validation[epoch - 1] for _, done in result.inner[2]])
     truth = np.concatenate([data.y[fit.validation] for fit, _ in result.inner[2]])
     assert len(truth) == 36, "three training speakers, each held out in turn"
-    assert probes.temperatures(data, result).temperature[1] == fit_temperature(chances, truth)
+    assert analysis.temperatures(data, result).temperature[1] == fit_temperature(chances, truth)
 
 
 def test_a_calibration_that_saw_the_test_speaker_is_caught(tables):  # noqa: F811
@@ -66,14 +67,16 @@ def test_a_calibration_that_saw_the_test_speaker_is_caught(tables):  # noqa: F81
     fit, done = result.inner[1][0]
     result.inner[1][0] = (replace(fit, validation=result.fitted[0, 1][0].test), done)
     with pytest.raises(LeakError, match="in calibration and in test"):
-        probes.temperatures(data, result)
+        analysis.temperatures(data, result)
 
 
 def test_temperatures_of_clips_are_by_seed_and_fold(tables):  # noqa: F811
     data = load((tables[0], tables[1].assign(speaker=UNKNOWN)))
-    made = folds.of_seeds(folds.make_folds(data.rows, protocol="clip", seeds=[0, 1], n_folds=2), "clip", [0, 1])
-    result = experiment.run(ORIGINAL_MLP, data, made, protocol="clip", main="clip", batch_size=16)
-    found = probes.temperatures(data, result, protocol="clip")
+    made = protocols.folds_by_seed(protocols.make_folds(data.rows, protocol="clip", seeds=[0, 1], n_folds=2), "clip", [0, 1])
+    result = experiment.run_protocol(
+        ORIGINAL_MLP, data, made, protocol="clip", settings=experiment.RunSettings("clip", batch_size=16)
+    )
+    found = analysis.temperatures(data, result, protocol="clip")
     assert list(found) == ["seed", "fold", "temperature"] and len(found) == 4
     predicted = experiment.prediction_table(result.fitted, data, ORIGINAL_MLP, "clip")
     warmth = of_norm(found.assign(speaker_norm="none"), "none")
@@ -81,16 +84,16 @@ def test_temperatures_of_clips_are_by_seed_and_fold(tables):  # noqa: F811
     where = ((predicted.seed == 1) & (predicted.fold == 2)).to_numpy()
     p, _ = from_predictions(predicted)
     np.testing.assert_array_equal(told[where], apply_temperature(p[where], warmth[1, 2]))
-    drops = probes.importance(ORIGINAL_MLP, data, result, n_repeats=2)
+    drops = analysis.importance(ORIGINAL_MLP, data, result, n_repeats=2)
     assert list(drops.speaker.unique()) == [UNKNOWN] and drops["drop"].notna().all()
 
 
 def test_a_fold_of_several_speakers_is_asked_speaker_by_speaker(tables, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(folds, "MANY", 3)
-    monkeypatch.setattr(folds.dealt, "__kwdefaults__", {"most": 3, "n": 2})
+    monkeypatch.setattr(protocols, "MANY", 3)
+    monkeypatch.setattr(protocols.assign_groups, "__kwdefaults__", {"most": 3, "n": 2})
     raw, data = load(tables), load(tables, speaker_norm="speaker")
     result = run(MLP, data, "speaker")
     assert len(result.fitted) == 2 and set(result.selection.test_speaker.str.len()) == {3}
-    assert sorted(probes.importance(MLP, data, result, n_repeats=1).speaker.unique()) == list("abcd")
-    curve = probes.enrolment(MLP, raw, data, result, sizes=(1,), n_repeats=1)
+    assert sorted(analysis.importance(MLP, data, result, n_repeats=1).speaker.unique()) == list("abcd")
+    curve = analysis.enrolment(MLP, raw, data, result, sizes=(1,), n_repeats=1)
     assert curve.groupby("n_clips").speaker.nunique().to_dict() == {1: 4, 12: 4}

@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from ser_utils.report import Entry, Link, Picture, embedded, read_title, render, write_index
+from ser_utils.study.report import IndexEntry, Link, Picture, embedded, read_title, render_page, write_index_page
 
 ALT = 'Two bars: "as published" & speaker.'
 CAPTION = "Figure. The same model, `<MLP>`, under two protocols & seeds."
@@ -60,7 +60,7 @@ def save(folder: Path, *cells: nbformat.NotebookNode | str, name: str = "02_trai
 
 def page_of(folder: Path, *cells: nbformat.NotebookNode | str, **options) -> BeautifulSoup:
     notebook = save(folder, *cells)
-    html = render(notebook, notebook.with_suffix(".html"), **options)
+    html = render_page(notebook, notebook.with_suffix(".html"), **options)
     return BeautifulSoup(html.read_text(encoding="utf-8"), "html.parser")
 
 
@@ -105,7 +105,7 @@ def loads(page: BeautifulSoup) -> list[str]:
 
 
 def test_page_holds_everything_and_loads_nothing(tmp_path):
-    html = render(full_notebook(tmp_path), tmp_path / "02_train.html", series=SERIES, banner=BANNER)
+    html = render_page(full_notebook(tmp_path), tmp_path / "02_train.html", series=SERIES, banner=BANNER)
     page = BeautifulSoup(html.read_text(encoding="utf-8"), "html.parser")
     assert loads(page) == []
     assert len(page("img")) == 1 and len(page("audio")) == 2 and len(page("table")) == 2
@@ -295,7 +295,7 @@ def test_no_banner_and_no_failure_unless_asked_for(tmp_path):
     ],
 )
 def test_links_between_pages(tmp_path, name, before, after):
-    html = render(save(tmp_path, "# T\n[next](02_train.ipynb)", name=name), tmp_path / f"{name}.html", series=SERIES)
+    html = render_page(save(tmp_path, "# T\n[next](02_train.ipynb)", name=name), tmp_path / f"{name}.html", series=SERIES)
     page = BeautifulSoup(html.read_text(encoding="utf-8"), "html.parser")
     prev, following = page.select_one("[rel=prev]"), page.select_one("[rel=next]")
     assert (prev and prev["href"], following and following["href"]) == (before, after)
@@ -328,7 +328,7 @@ def test_same_notebook_same_bytes(tmp_path):
     pages = []
     for folder in (tmp_path / "a", tmp_path / "b"):
         folder.mkdir()
-        html = render(full_notebook(folder), folder / "02_train.html", series=SERIES, banner=BANNER, failed="x")
+        html = render_page(full_notebook(folder), folder / "02_train.html", series=SERIES, banner=BANNER, failed="x")
         pages.append(html.read_bytes())
         assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
     assert pages[0] == pages[1]
@@ -345,12 +345,12 @@ def test_a_failed_write_leaves_the_page_before(tmp_path, monkeypatch):
     html.write_text("before")
     monkeypatch.setattr(Path, "write_text", write_half)
     with pytest.raises(OSError, match="disk full"):
-        render(notebook, html)
+        render_page(notebook, html)
     assert html.read_text() == "before" and sorted(tmp_path.iterdir()) == [html, notebook]
 
 
 def test_the_page_itself_is_small(tmp_path):
-    html = render(save(tmp_path, "# T", code()), tmp_path / "t.html", series=SERIES, banner=BANNER)
+    html = render_page(save(tmp_path, "# T", code()), tmp_path / "t.html", series=SERIES, banner=BANNER)
     assert html.stat().st_size < 30_000
 
 
@@ -361,8 +361,8 @@ def index_of(folder: Path, **changes) -> BeautifulSoup:
     (folder / "ladder.png").write_bytes(png(1800, 900))
     picture = Picture(folder / "ladder.png", ALT, CAPTION)
     entries = [
-        Entry("Explore", "01_explore.html", f"What is in it? {EVIL}", picture, seconds=7.26),
-        Entry("Train", "02_train.html", "It learns.", Picture(folder / "missing.png", "x"), seconds=134.4),
+        IndexEntry("Explore", "01_explore.html", f"What is in it? {EVIL}", picture, seconds=7.26),
+        IndexEntry("Train", "02_train.html", "It learns.", Picture(folder / "missing.png", "x"), seconds=134.4),
     ]
     options = {
         "title": "The study",
@@ -375,7 +375,7 @@ def index_of(folder: Path, **changes) -> BeautifulSoup:
             "Versions": {"keras": "3.15.0"},
         },
     }
-    html = write_index(folder / "index.html", **(options | changes))
+    html = write_index_page(folder / "index.html", **(options | changes))
     return BeautifulSoup(html.read_text(encoding="utf-8"), "html.parser")
 
 
@@ -407,9 +407,9 @@ def test_index_has_headline_key_figure_banner_and_tables(tmp_path):
 
 def test_index_says_what_failed_and_what_was_not_run(tmp_path):
     entries = [
-        Entry("Explore", "01.html", "A."),
-        Entry("Train", "02.html", "B.", status="failed", seconds=3),
-        Entry("Evaluate", "03.html", "C.", status="not run"),
+        IndexEntry("Explore", "01.html", "A."),
+        IndexEntry("Train", "02.html", "B.", status="failed", seconds=3),
+        IndexEntry("Evaluate", "03.html", "C.", status="not run"),
     ]
     page = index_of(tmp_path, entries=entries)
     assert page.body.find(True)["class"] == ["failed"] and "FAILED Train" in page.body.find(True).get_text()
@@ -475,7 +475,7 @@ def overflow_px(page: Page) -> int:
 
 
 def test_notebook_page_in_a_browser(opened, tmp_path):
-    html = render(full_notebook(tmp_path), tmp_path / "02_train.html", series=SERIES, failed="KeyError", banner=BANNER)
+    html = render_page(full_notebook(tmp_path), tmp_path / "02_train.html", series=SERIES, failed="KeyError", banner=BANNER)
     page, asked, complaints = opened(html)
     assert (asked, complaints, overflow_px(page)) == ([], [], 0)
     assert page.get_by_text("rab-m1-l1.wav").bounding_box()["height"] < 40  # names are not broken over lines
@@ -497,7 +497,7 @@ def test_notebook_page_in_a_browser(opened, tmp_path):
 def test_printed_page_is_as_wide_as_the_paper(opened, tmp_path):
     table = pd.DataFrame({"file": ["rab-m1-l1.wav"]} | {f"a_long_column_{i}": [f"{i / 7:.3f}"] for i in range(15)})
     cells = "# T", code("print('x' * 999)", html_output(table._repr_html_()), *figure())
-    page, _, _ = opened(render(save(tmp_path, *cells), tmp_path / "02_train.html", banner=BANNER))
+    page, _, _ = opened(render_page(save(tmp_path, *cells), tmp_path / "02_train.html", banner=BANNER))
     page.emulate_media(media="print")
     page.set_viewport_size({"width": 700, "height": 1000})  # A4 within its margins
     assert overflow_px(page) == 0
@@ -506,7 +506,7 @@ def test_printed_page_is_as_wide_as_the_paper(opened, tmp_path):
 
 
 def test_contents_beside_the_text_or_above_it(opened, tmp_path):
-    page, _, _ = opened(render(full_notebook(tmp_path), tmp_path / "02_train.html"))
+    page, _, _ = opened(render_page(full_notebook(tmp_path), tmp_path / "02_train.html"))
     side, main = page.locator(".side").bounding_box(), page.locator("main").bounding_box()
     narrow = page.viewport_size["width"] < 960
     assert (side["y"] + side["height"] <= main["y"]) == narrow
@@ -519,7 +519,7 @@ def test_contents_beside_the_text_or_above_it(opened, tmp_path):
 
 def test_the_policy_keeps_a_script_from_running(opened, tmp_path):
     """The second lock: even what slipped through the clean-up neither loads nor runs."""
-    html = render(save(tmp_path, "# T", "kept"), tmp_path / "02_train.html")
+    html = render_page(save(tmp_path, "# T", "kept"), tmp_path / "02_train.html")
     evil = '<script>window.ran = true</script><img src="https://example.org/a.png" alt=""><p>kept</p>'
     html.write_text(html.read_text(encoding="utf-8").replace("<p>kept</p>", evil), encoding="utf-8")
     page, asked, complaints = opened(html)
@@ -530,7 +530,7 @@ def test_the_policy_keeps_a_script_from_running(opened, tmp_path):
 
 def test_index_in_a_browser(opened, tmp_path):
     index_of(tmp_path, tables={"Parameters": {"A_LONG_NAME" * 5: ["value"] * 40}})
-    render(save(tmp_path, "# T", name="01_explore"), tmp_path / "01_explore.html")
+    render_page(save(tmp_path, "# T", name="01_explore"), tmp_path / "01_explore.html")
     page, asked, complaints = opened(tmp_path / "index.html")
     assert (asked, complaints, overflow_px(page)) == ([], [], 0)
     assert all(page.locator("img").evaluate_all("all => all.map(img => img.complete && img.naturalWidth > 0)"))

@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ser_utils import models, sequences
-from ser_utils.log_mel import FLOOR_DB, FRAME_S, NAMES, log_mel
-from ser_utils.models import MODELS
-from ser_utils.training import Fit, fit_all
+from ser_utils import models
+from ser_utils.features.log_mel import FLOOR_DB, FRAME_S, NAMES, log_mel
+from ser_utils.models import sequences
+from ser_utils.models.registry import MODELS
+from ser_utils.models.training import Fit, fit_all
 
 SEQUENCES = [name for name, entry in MODELS.items() if entry.sequences]
 RNG = np.random.default_rng(0)
@@ -32,7 +33,7 @@ def test_there_are_networks_of_sequences():
 
 @pytest.fixture(scope="module", params=SEQUENCES)
 def learner(request):
-    made = sequences.Learner(MODELS[request.param], N_BANDS, 3, {})
+    made = sequences.SequenceTrainer(MODELS[request.param], N_BANDS, 3, {})
     made.start(0)
     for weight in made.network.trainable_variables:  # away from the zeros that some layers start with
         weight.assign(weight.numpy() + 0.1 * RNG.normal(size=weight.shape).astype("f4"))
@@ -49,12 +50,12 @@ def test_frames_in_another_order_are_another_clip(learner):
 @pytest.mark.parametrize("longest", [48, 49, 50, 51, 55, 80, 200])
 def test_padding_changes_nothing(learner, longest):
     clip = RNG.normal(size=(47, N_BANDS)).astype("f4")
-    alone = np.asarray(learner.answer(sequences.padded([clip], longest=47)))
-    np.testing.assert_allclose(np.asarray(learner.answer(sequences.padded([clip], longest=longest))), alone, atol=1e-5)
+    alone = np.asarray(learner.answer(sequences.pad_sequences([clip], longest=47)))
+    np.testing.assert_allclose(np.asarray(learner.answer(sequences.pad_sequences([clip], longest=longest))), alone, atol=1e-5)
 
 
 def test_what_stands_in_the_padding_changes_nothing(learner):
-    batch = sequences.padded([RNG.normal(size=(40, N_BANDS)).astype("f4")], longest=64)
+    batch = sequences.pad_sequences([RNG.normal(size=(40, N_BANDS)).astype("f4")], longest=64)
     other = batch.copy()
     other[:, 40:, :-1] = 100
     np.testing.assert_allclose(np.asarray(learner.answer(other)), np.asarray(learner.answer(batch)), atol=1e-5)
@@ -73,7 +74,7 @@ def test_a_clip_of_one_frame_is_heard(learner):
 
 
 def test_padded_marks_the_clips():
-    batch = sequences.padded([np.ones((3, 2)), 2 * np.ones((30, 2))])
+    batch = sequences.pad_sequences([np.ones((3, 2)), 2 * np.ones((30, 2))])
     assert batch.shape == (2, 48, 3)
     assert batch[0, :, -1].sum() == 3 and batch[1, :, -1].sum() == 30
     assert batch[0, 3:].sum() == 0
@@ -82,7 +83,7 @@ def test_padded_marks_the_clips():
 def test_stripes_are_masked_within_bounds():
     clip, widths = np.ones((100, 40)), []
     for seed in range(50):
-        masked = sequences.mask_stripes(clip, np.random.default_rng(seed))
+        masked = sequences.spec_augment(clip, np.random.default_rng(seed))
         bands, frames = (masked == 0).all(axis=0).sum(), (masked == 0).all(axis=1).sum()
         assert bands <= 2 * 8 and frames <= 2 * 15
         assert (masked == 0).sum() == bands * 100 + frames * 40 - bands * frames, "whole stripes, nothing else"
@@ -105,7 +106,7 @@ def test_batches_hold_each_row_once_and_little_padding():
 @pytest.mark.parametrize("name", SEQUENCES)
 def test_learns_the_order_of_frames(name, monkeypatch, tmp_path):
     """Means over frames tell nothing here: only a network that hears the order gets it right."""
-    monkeypatch.setattr("ser_utils.paths.CACHE", tmp_path)
+    monkeypatch.setattr("ser_utils.core.paths.CACHE", tmp_path)
     clips, y = sweeps(60)
     fit = Fit(train=np.arange(40), test=np.arange(40, 60), seed=0, epochs=20)
     (done,) = fit_all(name, clips, y, [fit], n_classes=2)
@@ -119,7 +120,7 @@ def small(monkeypatch, tmp_path):
     """A network of sequences that trains in no time, and an empty cache."""
     entry = replace(MODELS["cnn"], build=lambda n, k, **settings: models.cnn(n, k, filters=(4,)), batch_size=8, patience=2)
     monkeypatch.setitem(MODELS, "small", entry)
-    monkeypatch.setattr("ser_utils.paths.CACHE", tmp_path)
+    monkeypatch.setattr("ser_utils.core.paths.CACHE", tmp_path)
     return "small"
 
 
@@ -161,8 +162,8 @@ def test_clips_of_other_corpora_come_standardised_and_stay_so(small, monkeypatch
     for i in range(16, 24):
         clips[i] = 1000 + 50 * clips[i]
     shown = []
-    epoch = sequences.Learner.epoch
-    monkeypatch.setattr(sequences.Learner, "epoch", lambda self, *a: shown.append(a[0]) or epoch(self, *a))
+    epoch = sequences.SequenceTrainer.epoch
+    monkeypatch.setattr(sequences.SequenceTrainer, "epoch", lambda self, *a: shown.append(a[0]) or epoch(self, *a))
     fit = Fit(train=np.arange(24), foreign=np.arange(16, 24), seed=0, epochs=1)
     (done,) = fit_all(small, clips, y, [fit], n_classes=2)
     np.testing.assert_allclose(done.scaler.mean_, np.concatenate(clips[:16]).mean(axis=0), rtol=1e-5)
@@ -180,8 +181,8 @@ def test_stops_early_and_keeps_the_best_epoch(small):
 
 def test_an_epoch_shows_as_many_rows_as_are_drawn(small, monkeypatch):
     shown = []
-    epoch = sequences.Learner.epoch
-    monkeypatch.setattr(sequences.Learner, "epoch", lambda self, *a: shown.append(a[3]) or epoch(self, *a))
+    epoch = sequences.SequenceTrainer.epoch
+    monkeypatch.setattr(sequences.SequenceTrainer, "epoch", lambda self, *a: shown.append(a[3]) or epoch(self, *a))
     clips, y = sweeps()
     fit_all(small, clips, y, [Fit(train=np.arange(24), seed=0, epochs=3, draw=5)], n_classes=2)
     assert [len(rows) for rows in shown] == [5, 5, 5]
@@ -193,8 +194,8 @@ def test_an_epoch_shows_as_many_rows_as_are_drawn(small, monkeypatch):
 def test_classes_weigh_the_same_where_the_network_says_so(small, monkeypatch, balanced):
     monkeypatch.setitem(MODELS, "small", replace(MODELS["small"], balanced=balanced))
     shown = []
-    epoch = sequences.Learner.epoch
-    monkeypatch.setattr(sequences.Learner, "epoch", lambda self, *a: shown.append((a[2], a[3])) or epoch(self, *a))
+    epoch = sequences.SequenceTrainer.epoch
+    monkeypatch.setattr(sequences.SequenceTrainer, "epoch", lambda self, *a: shown.append((a[2], a[3])) or epoch(self, *a))
     clips, y = sweeps()
     y[:18], y[18:] = 0, 1
     fit_all(small, clips, y, [Fit(train=np.arange(2, 24), seed=0, epochs=1)], n_classes=2)
@@ -205,9 +206,9 @@ def test_classes_weigh_the_same_where_the_network_says_so(small, monkeypatch, ba
 
 def test_clips_of_other_corpora_train_as_they_are_and_are_kept_from_the_scaler(small, monkeypatch):
     batches = []
-    step = sequences.padded
-    monkeypatch.setattr(sequences, "padded", lambda clips, **how: batches.append(clips) or step(clips, **how))
-    monkeypatch.setattr(sequences, "mask_stripes", lambda clip, rng: clip)
+    step = sequences.pad_sequences
+    monkeypatch.setattr(sequences, "pad_sequences", lambda clips, **how: batches.append(clips) or step(clips, **how))
+    monkeypatch.setattr(sequences, "spec_augment", lambda clip, rng: clip)
     clips, y = sweeps()
     for i in range(8, 16):
         clips[i] = np.full_like(clips[i], 5 + i)
@@ -226,7 +227,7 @@ def test_other_rows_of_other_corpora_or_another_draw_are_trained_anew(small, mon
     clips, y = sweeps()
     fit = Fit(train=np.arange(16), test=np.arange(16, 24), seed=0, epochs=1, draw=8)
     trained = []
-    monkeypatch.setattr(sequences.Learner, "start", lambda self, seed: trained.append(seed))
+    monkeypatch.setattr(sequences.SequenceTrainer, "start", lambda self, seed: trained.append(seed))
     for one in (fit, fit, replace(fit, draw=6), replace(fit, foreign=np.arange(4))):
         fit_all(small, clips, y, [one], n_classes=2)
     assert trained == [0, 0, 0], "the second was kept"

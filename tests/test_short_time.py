@@ -10,8 +10,9 @@ import librosa
 import numpy as np
 import pytest
 
-from ser_utils import paths, short_time
-from ser_utils.audio import read_audio
+from ser_utils.core import paths
+from ser_utils.core.audio import read_audio
+from ser_utils.features import short_time
 
 SPEECH, _ = read_audio(paths.ROOT / "data" / "demo" / "f1" / "gio-f1-b1.ogg", sr=48_000)
 HISS = np.random.default_rng(0).standard_normal(60_000).astype(np.float32)
@@ -47,7 +48,7 @@ def off(found, expected):
 
 
 def test_spectra_are_librosas(y):
-    D = short_time.spectra(y)
+    D = short_time.stft(y)
     assert D.dtype == np.complex64
     assert off(D.T, librosa.stft(y.astype(np.float64))) < 5e-7
 
@@ -55,23 +56,23 @@ def test_spectra_are_librosas(y):
 @pytest.mark.parametrize("how", [{"n_fft": 512, "hop": 160}, {"n_fft": 2048, "hop": 160, "win_length": 1024}])
 def test_spectra_of_other_frames_are_librosas(y, how):
     keywords = {"n_fft": how["n_fft"], "hop_length": how["hop"], "win_length": how.get("win_length")}
-    assert off(short_time.spectra(y, **how).T, librosa.stft(y.astype(np.float64), **keywords)) < 5e-7
+    assert off(short_time.stft(y, **how).T, librosa.stft(y.astype(np.float64), **keywords)) < 5e-7
 
 
 @pytest.mark.parametrize("name", ["odd", "hiss", "under two frames"])
 def test_reflected_ends_are_librosas(name):
     y = SIGNALS[name]
     expected = librosa.stft(y.astype(np.float64), pad_mode="reflect")
-    assert off(short_time.spectra(y, pad_mode="reflect").T, expected) < 5e-7
-    assert off(short_time.spectra(y).T, expected) > 1e-3
+    assert off(short_time.stft(y, pad_mode="reflect").T, expected) < 5e-7
+    assert off(short_time.stft(y).T, expected) > 1e-3
 
 
 def test_power_is_the_square_of_the_magnitude(y):
     cut = short_time.frames(y, n_fft=2048, hop=512)
     assert cut.shape == (1 + len(y) // 512, 2048)
-    S = short_time.powers(cut, short_time.hann(2048, 2048))
+    S = short_time.power_spectrogram(cut, short_time.hann(2048, 2048))
     assert S.dtype == np.float32
-    assert off(S, np.abs(short_time.spectra(y)).astype(np.float64) ** 2) < 5e-7
+    assert off(S, np.abs(short_time.stft(y)).astype(np.float64) ** 2) < 5e-7
 
 
 def test_blocks_are_all_frames_once():
@@ -83,7 +84,7 @@ def test_blocks_are_all_frames_once():
 
 
 def test_signal_comes_back(y):
-    back = short_time.signal(short_time.spectra(y), n=len(y))
+    back = short_time.istft(short_time.stft(y), n=len(y))
     assert back.dtype == np.float32
     assert off(back, y) < 1e-6
 
@@ -91,11 +92,11 @@ def test_signal_comes_back(y):
 @pytest.mark.parametrize("n", [100, 20_001, 33_333, 33_332, 50_000])
 @pytest.mark.parametrize("hop", [512, 256, 1024])
 def test_signal_of_any_spectra_is_librosas_at_any_length(n, hop):
-    D = short_time.spectra(SIGNALS["odd"], hop=hop)
+    D = short_time.stft(SIGNALS["odd"], hop=hop)
     D = D * np.exp(2j * np.pi * np.random.default_rng(1).uniform(size=D.shape))  # the spectra of no signal: frames disagree
     D[:, [0, -1]] = D[:, [0, -1]].real  # a real signal's have no phase there
     expected = librosa.istft(D.T.astype(np.complex128), hop_length=hop, length=n)
-    found = short_time.signal(D.astype(np.complex64), n=n, hop=hop)
+    found = short_time.istft(D.astype(np.complex64), n=n, hop=hop)
     assert found.shape == (n,)
     # Close to the end hardly any window reaches: what is divided by the little weight there has few digits.
     inner = slice(256, min(n, len(SIGNALS["odd"]) - 256))
@@ -108,7 +109,7 @@ def test_signal_of_any_spectra_is_librosas_at_any_length(n, hop):
 
 @pytest.mark.parametrize("rate", RATES)
 def test_phase_vocoder_is_librosas(y, rate):
-    D = short_time.spectra(y)
+    D = short_time.stft(y)
     found = short_time.phase_vocoder(D, rate=rate)
     assert found.dtype == np.complex64
     assert off(found.T, librosa.phase_vocoder(D.T.astype(np.complex128), rate=rate)) < 1e-5
@@ -116,14 +117,14 @@ def test_phase_vocoder_is_librosas(y, rate):
 
 @pytest.mark.parametrize("rate", RATES)
 def test_stretched_signal_is_librosas(y, rate):
-    D, n = short_time.spectra(y), round(len(y) / rate)
-    found = short_time.signal(short_time.phase_vocoder(D, rate=rate), n=n)
+    D, n = short_time.stft(y), round(len(y) / rate)
+    found = short_time.istft(short_time.phase_vocoder(D, rate=rate), n=n)
     expected = librosa.istft(librosa.phase_vocoder(D.T.astype(np.complex128), rate=rate), length=n)
     assert off(found, expected) < 1e-5
 
 
 def test_phases_stay_right_in_a_minute_of_sound_where_librosas_in_float32_do_not():
-    D = short_time.spectra(np.tile(SPEECH, 28))
+    D = short_time.stft(np.tile(SPEECH, 28))
     assert len(D) * 512 / 48_000 > 59
     expected = librosa.phase_vocoder(D.T.astype(np.complex128), rate=0.8).T
     found = short_time.phase_vocoder(D, rate=0.8)

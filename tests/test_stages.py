@@ -8,8 +8,10 @@ import shutil
 import nbformat
 import pytest
 
-from ser_utils import __main__, code, corpora, parallel, paths, stages, study
-from ser_utils.errors import StudyError
+from ser_utils import __main__, corpora
+from ser_utils.core import code_version, parallel, paths
+from ser_utils.core.errors import StudyError
+from ser_utils.study import notebooks, runner, stages
 
 ALL = ["01_first", "02_second", "03_third"]
 PARAMETERS = """CORPUS: str = "demo"  # which
@@ -83,15 +85,15 @@ def ran(small_study, monkeypatch):
             seen |= parameters if "tags" in cell.metadata else {}
         return None
 
-    monkeypatch.setattr(study, "execute", execute)
-    monkeypatch.setattr(study, "render", render)
+    monkeypatch.setattr(runner, "execute_notebook", execute)
+    monkeypatch.setattr(runner, "render_notebook", render)
     return names
 
 
 def run_again(ran, *settings, **how):
     """Run the study and give the notebooks that this ran."""
     ran.clear()
-    study.run("demo", settings=settings, **how)
+    runner.run_study("demo", settings=settings, **how)
     return list(ran)
 
 
@@ -101,10 +103,10 @@ def text(name):
 
 def test_a_second_run_says_unchanged_and_runs_nothing(small_study, capsys):
     """In kernels, as it is."""
-    assert study.run("demo", settings=["N=6"]) == 0
+    assert runner.run_study("demo", settings=["N=6"]) == 0
     assert "unchanged" not in capsys.readouterr().out
     left = {path: path.stat().st_mtime_ns for top in (paths.OUT, paths.REPORTS) for path in (top / "demo").rglob("*.*")}
-    assert study.run("demo", settings=["N=6"]) == 0
+    assert runner.run_study("demo", settings=["N=6"]) == 0
     assert [line for line in capsys.readouterr().out.splitlines() if "..." in line] == [f"{name} ... unchanged" for name in ALL]
     touched = {path.name for path, stamp in left.items() if path.stat().st_mtime_ns != stamp}
     assert touched == {"index.html", "manifest.json", "run.json"}
@@ -136,8 +138,8 @@ def code_of(module):
     """The source of a module is another."""
 
     def change(patch):
-        version = code._version
-        patch.setattr(code, "_version", lambda names, alone: "another" if module in names else version(names, alone))
+        version = code_version._version
+        patch.setattr(code_version, "_version", lambda names, alone: "another" if module in names else version(names, alone))
 
     return change
 
@@ -166,8 +168,8 @@ CHANGES = {
     "a default": (rewrite("02_second", parameters=PARAMETERS.replace("= 4", "= 5")), ["02_second"]),
     "output saved in a notebook": (execute_and_save, []),
     "the same again": (rewrite("02_second"), []),
-    "a module that one imports": (code_of("ser_utils.audio"), ["02_second"]),
-    "a module that all import": (code_of("ser_utils.paths"), ALL),
+    "a module that one imports": (code_of("ser_utils.core.audio"), ["02_second"]),
+    "a module that all import": (code_of("ser_utils.core.paths"), ALL),
     "the templates of pages": (lambda patch: patch.setattr(stages, "_hash_all", lambda files: "another"), ALL),
 }
 
@@ -222,7 +224,7 @@ def other(small_study, monkeypatch):
     """A second corpus, of which the third notebook takes what the first two make."""
     monkeypatch.setitem(corpora.CORPORA, "other", dataclasses.replace(corpora.CORPORA["demo"], name="other", folder="other"))
     shutil.copytree(paths.DATA / "demo", paths.DATA / "other")
-    monkeypatch.setattr(study, "PREPARED", ("half.txt", "same.txt"))
+    monkeypatch.setattr(runner, "PREPARED", ("half.txt", "same.txt"))
     monkeypatch.setattr(stages, "OF_EXTRA", ("same.txt",))
     write("03_third", parameters=f"{PARAMETERS}\nEXTRA_CORPORA: list = []  # others")
     return 'EXTRA_CORPORA=["OTHER"]'
@@ -237,13 +239,13 @@ def test_an_extra_corpus_is_prepared_by_the_notebooks_that_write_what_is_needed(
 
 
 def test_an_extra_corpus_whose_recordings_or_code_are_others_is_prepared_again_as_it_was(ran, other, monkeypatch):
-    study.run("other", settings=["N=8"])
+    runner.run_study("other", settings=["N=8"])
     assert run_again(ran, other) == ALL
     (paths.DATA / "other" / "f1" / "neu-f1-b1.ogg").write_bytes(b"another")
     assert run_again(ran, other) == ["01_first"]
     assert (paths.OUT / "other" / "half.txt").read_text() == "4", "with N=8, as before"
     with monkeypatch.context() as patch:
-        code_of("ser_utils.audio")(patch)
+        code_of("ser_utils.core.audio")(patch)
         assert run_again(ran, other) == ["02_second", "02_second"]
     (paths.OUT / "other" / "same.txt").write_text("altered")
     assert run_again(ran, other)[0] == "02_second"
@@ -254,7 +256,7 @@ def test_an_extra_corpus_whose_recordings_or_code_are_others_is_prepared_again_a
 def test_an_extra_corpus_that_cannot_be_prepared_stops_the_run(ran, other):
     write("02_second", source="raise ValueError('the disk is full')")
     with pytest.raises(StudyError, match="The extra corpus other cannot be prepared: the disk is full"):
-        study.run("demo", settings=[other])
+        runner.run_study("demo", settings=[other])
     assert ran == ALL[:2] and not (paths.OUT / "demo" / "half.txt").exists()
 
 
@@ -328,8 +330,10 @@ def test_a_notebook_that_failed_is_run_again_and_those_behind_it_too(ran, capsys
 
 def test_a_run_that_is_stopped_goes_on_with_the_notebook_it_was_in(ran, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(study, "render", lambda executed, *_: _interrupt() if executed.stem == "02_second" else executed)
-        study.run("demo")
+        patch.setattr(
+            runner, "render_notebook", lambda executed, *_: _interrupt() if executed.stem == "02_second" else executed
+        )
+        runner.run_study("demo")
     assert ran == ALL[:2]
     (paths.REPORTS / "demo").mkdir(parents=True, exist_ok=True)
     assert run_again(ran) == ALL[1:]
@@ -341,7 +345,7 @@ def _interrupt():
 
 def test_what_is_changed_while_a_notebook_runs_is_seen_by_the_next_run(ran, monkeypatch):
     """The notebook may have read it before or after."""
-    execute = study.execute
+    execute = notebooks.execute_notebook
 
     def execute_and_edit(notebook, *how):
         execute(notebook, *how)
@@ -349,7 +353,7 @@ def test_what_is_changed_while_a_notebook_runs_is_seen_by_the_next_run(ran, monk
             write("02_second", remark="Edited while it ran.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(study, "execute", execute_and_edit)
+        patch.setattr(runner, "execute_notebook", execute_and_edit)
         assert run_again(ran) == ALL
     assert run_again(ran) == ["02_second"]
     assert run_again(ran) == []
@@ -357,7 +361,7 @@ def test_what_is_changed_while_a_notebook_runs_is_seen_by_the_next_run(ran, monk
 
 def test_code_that_is_changed_while_the_study_runs_leaves_nothing_done(ran, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(code, "LOADED", 0)
+        patch.setattr(code_version, "LOADED", 0)
         assert run_again(ran) == ALL == run_again(ran)
     assert run_again(ran) == ALL
     assert run_again(ran) == []
@@ -370,7 +374,7 @@ def test_a_notebook_that_is_not_plain_python_has_its_turn(ran, source):
 
 
 def test_a_second_run_on_the_same_folder_is_refused_and_one_beside_it_is_not(ran, capsys):
-    with study._alone("demo"):
+    with runner._alone("demo"):
         assert __main__.main(["run", "demo"]) == 1
         said = capsys.readouterr().err
         assert said.startswith("Another run is writing out/demo: wait for it, or") and said.count("\n") == 1
@@ -387,8 +391,8 @@ def test_a_run_needs_no_cache(ran, monkeypatch):
 
 def test_a_run_that_failed_does_not_keep_others_out(ran, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(StudyError):
-        patch.setattr(study, "write_index", lambda *_: _refuse())
-        study.run("demo")
+        patch.setattr(runner, "write_index", lambda *_: _refuse())
+        runner.run_study("demo")
     assert run_again(ran) == []
 
 

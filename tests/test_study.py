@@ -5,8 +5,10 @@ import json
 import nbformat
 import pytest
 
-from ser_utils import __main__, paths, study
-from ser_utils.errors import StudyError
+from ser_utils import __main__
+from ser_utils.core import paths
+from ser_utils.core.errors import StudyError
+from ser_utils.study import inputs, notebooks, parameters, runner
 
 KNOWN = {
     "CORPUS": {"type": "str", "default": '"demo"', "help": "which", "notebooks": ["01_a"]},
@@ -20,7 +22,7 @@ KNOWN = {
 
 def test_settings_become_json_values():
     given = ["N_SEEDS=2", "RATE=1", 'DROP=["joy"]', 'MAP={"a": "b=c"}', "LOUD=true", 'CORPUS="emovo"']
-    assert study.parse_settings(given, KNOWN) == {
+    assert parameters.parse_settings(given, KNOWN) == {
         "N_SEEDS": 2,
         "RATE": 1,
         "DROP": ["joy"],
@@ -49,24 +51,24 @@ def test_settings_become_json_values():
 )
 def test_wrong_settings_are_refused_in_a_sentence(setting, said):
     with pytest.raises(StudyError, match=said):
-        study.parse_settings([setting], KNOWN)
+        parameters.parse_settings([setting], KNOWN)
 
 
 def test_parameters_of_the_committed_notebooks_are_typed_and_explained():
-    known = study.known_parameters()
+    known = parameters.known_parameters()
     assert {"CORPUS", "VARIANT", "N_SEEDS", "DROP_EMOTIONS", "RENAME_EMOTIONS", "BATCH_SIZE"} <= set(known)
     for name, entry in known.items():
-        assert entry["type"] in study.TYPES, f"{name} has no type that is understood"
+        assert entry["type"] in parameters.TYPES, f"{name} has no type that is understood"
         assert entry["help"], f"{name} is not explained"
         value = eval(entry["default"])
-        assert isinstance(value, study.TYPES[entry["type"]]), f"the default of {name} is not of its type"
+        assert isinstance(value, parameters.TYPES[entry["type"]]), f"the default of {name} is not of its type"
 
 
 def test_a_parameter_has_one_default_wherever_it_stands():
     from papermill import inspect_notebook
 
     defaults = {}
-    for book in study.notebooks():
+    for book in notebooks.list_notebooks():
         for name, found in inspect_notebook(str(book)).items():
             assert defaults.setdefault(name, found["default"]) == found["default"], f"{name} differs in {book.name}"
 
@@ -102,7 +104,7 @@ def test_a_parameter_has_one_default_wherever_it_stands():
     ],
 )
 def test_command_line_says_one_sentence_and_computes_nothing(arguments, said, capsys, monkeypatch):
-    monkeypatch.setattr(study, "execute", lambda *_, **__: pytest.fail("something ran"))
+    monkeypatch.setattr(runner, "execute_notebook", lambda *_, **__: pytest.fail("something ran"))
     assert __main__.main(arguments) == 1
     assert said in capsys.readouterr().err
 
@@ -141,7 +143,7 @@ def small_study(tmp_path, monkeypatch):
 
 def test_a_good_run_renders_every_page_and_passes_parameters_on(small_study, capsys):
     small_study("print('N is', N)")
-    assert study.run("demo", settings=["N=7"]) == 0
+    assert runner.run_study("demo", settings=["N=7"]) == 0
     assert (paths.OUT / "demo" / "table.csv").read_text() == "7"
     pages = {page.name: page.read_text() for page in (paths.REPORTS / "demo").iterdir()}
     assert set(pages) == {"index.html", "01_first.html", "02_second.html"}
@@ -153,10 +155,10 @@ def test_a_good_run_renders_every_page_and_passes_parameters_on(small_study, cap
 
 def test_a_failing_notebook_still_gets_its_page_marked_and_the_run_status_1(small_study, capsys):
     small_study(
-        "print('so far')\nfrom ser_utils.errors import StudyError\nraise StudyError('The level is wrong: turn it down.')"
+        "print('so far')\nfrom ser_utils.core.errors import StudyError\nraise StudyError('The level is wrong: turn it down.')"
     )
     small_study("print('later')", "03_third")
-    assert study.run("demo") == 1
+    assert runner.run_study("demo") == 1
     page = (paths.REPORTS / "demo" / "02_second.html").read_text()
     assert "FAILED" in page and "The level is wrong: turn it down." in page and "so far" in page
     assert not (paths.REPORTS / "demo" / "03_third.html").exists()
@@ -168,29 +170,29 @@ def test_a_failing_notebook_still_gets_its_page_marked_and_the_run_status_1(smal
 def test_pages_of_an_earlier_run_do_not_pass_for_this_one(small_study):
     small_study("pass")
     small_study("pass", "03_third")
-    assert study.run("demo") == 0
+    assert runner.run_study("demo") == 0
     small_study("raise ValueError('no')")
-    assert study.run("demo") == 1
+    assert runner.run_study("demo") == 1
     assert not (paths.REPORTS / "demo" / "03_third.html").exists()
     assert "not run" in (paths.REPORTS / "demo" / "index.html").read_text()
 
 
 def test_the_corpus_may_be_named_as_a_parameter(small_study):
     small_study("pass")
-    assert study.run(settings=['CORPUS="DEMO"']) == 0
+    assert runner.run_study(settings=['CORPUS="DEMO"']) == 0
     assert (paths.REPORTS / "demo" / "index.html").exists()
 
 
 def test_a_kernel_that_dies_is_a_failure(small_study):
     small_study("import os\nos._exit(9)")
-    assert study.run("demo") == 1
+    assert runner.run_study("demo") == 1
     assert "FAILED" in (paths.REPORTS / "demo" / "02_second.html").read_text()
 
 
 def test_from_takes_earlier_files_as_they_are(small_study):
     small_study("pass")
-    study.run("demo", settings=["N=3"])
-    study.run("demo", settings=["N=4"], start="02")
+    runner.run_study("demo", settings=["N=3"])
+    runner.run_study("demo", settings=["N=4"], start="02")
     assert (paths.OUT / "demo" / "table.csv").read_text() == "3"
 
 
@@ -198,15 +200,15 @@ def test_fresh_removes_what_earlier_runs_left(small_study):
     small_study("pass")
     old = paths.out_dir("demo") / "old.csv"
     old.write_text("old")
-    study.run("demo")
+    runner.run_study("demo")
     assert old.exists()
-    study.run("demo", fresh=True)
+    runner.run_study("demo", fresh=True)
     assert not old.exists()
 
 
 def test_a_variant_keeps_its_files_apart(small_study):
     small_study("pass")
-    assert study.run("demo", settings=['VARIANT="mine"']) == 0
+    assert runner.run_study("demo", settings=['VARIANT="mine"']) == 0
     assert (paths.REPORTS / "demo-mine" / "index.html").exists() and not (paths.REPORTS / "demo").exists()
 
 
@@ -214,7 +216,7 @@ def test_executed_notebooks_are_the_same_bytes_each_time(small_study):
     small_study("print(1)")
     book = paths.NOTEBOOKS / "02_second.ipynb"
     for name in ("a", "b"):
-        assert study.execute(book, paths.OUT / name / book.name, {"N": 2}, progress="off") is None
+        assert notebooks.execute_notebook(book, paths.OUT / name / book.name, {"N": 2}, progress="off") is None
     one, other = ((paths.OUT / name / book.name).read_bytes() for name in ("a", "b"))
     assert one == other
     assert json.loads(one)["metadata"]["kernelspec"]["name"] == "python3"
@@ -222,22 +224,22 @@ def test_executed_notebooks_are_the_same_bytes_each_time(small_study):
 
 def test_ensure_runs_the_notebook_that_writes_a_missing_file_and_only_then(small_study):
     small_study("raise RuntimeError('must not run')")
-    study.ensure("demo", "demo", "table.csv")
+    inputs.ensure_files("demo", "demo", "table.csv")
     table = paths.OUT / "demo" / "table.csv"
     assert table.read_text() == "1"
     table.write_text("kept")
-    study.ensure("demo", "demo", "table.csv")
+    inputs.ensure_files("demo", "demo", "table.csv")
     assert table.read_text() == "kept"
     with pytest.raises(StudyError, match="no notebook of this study writes it"):
-        study.ensure("demo", "demo", "nothing.csv")
+        inputs.ensure_files("demo", "demo", "nothing.csv")
 
 
 def test_without_a_corpus_the_first_line_says_which_and_how_to_get_emovo(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(paths, "DATA", tmp_path)
-    assert study.choose_corpus(None) == "demo"
+    assert runner.choose_corpus(None) == "demo"
     said = capsys.readouterr().out
     assert "demo corpus (synthetic voices)" in said and "./run_all.sh emovo" in said
     (tmp_path / "EMOVO" / "f1").mkdir(parents=True)
     (tmp_path / "EMOVO" / "f1" / "neu-f1-b1.wav").touch()
-    assert study.choose_corpus(None) == "emovo"
+    assert runner.choose_corpus(None) == "emovo"
     assert "EMOVO" in capsys.readouterr().out

@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 from sklearn.metrics import log_loss, recall_score
 
-from ser_utils import cache, paths, training
-from ser_utils.backend import keras
-from ser_utils.guard import LeakError
-from ser_utils.models import MODELS
-from ser_utils.training import Fit
+from ser_utils.core import cache, paths
+from ser_utils.core.parallel import Execution
+from ser_utils.evaluation.leakage import LeakError
+from ser_utils.models import training
+from ser_utils.models.backend import keras
+from ser_utils.models.registry import MODELS
+from ser_utils.models.training import Fit
 
 MLP = MODELS["original_mlp"]
 
@@ -35,7 +37,7 @@ def blobs():
 
 
 def fit(x, y, fits, batch_size=0, model="original_mlp", n_jobs=1):
-    return training.fit_all(model, x, y, fits, n_classes=3, batch_size=batch_size, n_jobs=n_jobs)
+    return training.fit_all(model, x, y, fits, n_classes=3, batch_size=batch_size, execution=Execution(n_jobs))
 
 
 def test_learns_what_can_be_learned_at_any_scale(blobs):
@@ -125,7 +127,7 @@ def test_fits_of_unequal_length_are_all_done_in_order(blobs):
 def test_epochs_are_chosen_at_the_top_of_the_smoothed_mean_curve():
     def curve(peak):
         epochs = np.arange(1, 41)
-        return training.Fitted(
+        return training.FitResult(
             1, np.empty(0), pd.DataFrame({"epoch": epochs, "val_uar": -np.abs(epochs - peak) / 40}), [], None
         )
 

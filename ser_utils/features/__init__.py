@@ -1,0 +1,27 @@
+"""Recordings to numbers: feature sets, data augmentation, and the extraction of both in one pass over the audio.
+
+`registry` has one entry per feature set: `original38` (the original study's), `functionals` (statistics of low-level
+descriptors, F0 and rhythm) and `log_mel` (sequences of frames). `augmentation` has one entry per augmentation. `extraction`
+computes the tables on all cores. Add a feature set in `registry.FEATURE_SETS`, an augmentation in `augmentation.AUGMENTATIONS`.
+"""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    submod_attrs={
+        "augmentation": ["AUGMENTATIONS", "STRENGTHS", "augment", "check_strengths", "check_variants"],
+        "extraction": ["feature_tables"],
+        "f0": ["signal_measures"],
+        "functionals": ["describe_functionals"],
+        "registry": [
+            "FEATURE_SETS",
+            "FeatureSet",
+            "feature_file_name",
+            "get_feature_set",
+            "read_features",
+            "variance_by",
+            "write_features",
+        ],
+    },
+)

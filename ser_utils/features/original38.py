@@ -1,0 +1,123 @@
+"""The original study's 38 features (github.com/fp1acm8/SER), every one out of one short-time spectrum."""
+
+import functools
+
+import librosa
+import numpy as np
+
+from ser_utils.features import short_time
+
+NAMES = (
+    *(f"chroma_{note}" for note in ("C", "Cs", "D", "Ds", "E", "F", "Fs", "G", "Gs", "A", "As", "B")),
+    "rms",
+    "centroid_hz",
+    "flatness",
+    "bandwidth_hz",
+    "rolloff_hz",
+    "zcr",
+    *(f"mfcc_{i}" for i in range(1, 21)),
+)
+"""The features in their order, each the mean over the frames of a clip."""
+SR = 48_000
+"""The original's sample rate in Hz."""
+N_FFT, HOP = 2048, 512
+"""Frame length and step in samples, librosa's own."""
+TUNING_HZ = 4000
+"""librosa estimates the tuning of chroma from peaks up to here."""
+
+
+def original38(y: np.ndarray, sr: int) -> np.ndarray:
+    """The 38 features of the original study, means over frames.
+
+    The original ran librosa 0.8.1, whose centred frames were padded by reflection; librosa pads with zeros since 0.10, so
+    the padding is asked for here. Hann window. The definitions are librosa's; `benchmarks/plain.py` calls them one by one.
+
+    Parameters
+    ----------
+    y : np.ndarray [shape=(n,)]
+        Mono recording.
+    sr : int
+        Its sample rate in Hz; the original's is 48 000.
+
+    Returns
+    -------
+    np.ndarray [shape=(38,)]
+        12 chroma (1 is the strongest note of a frame), root mean square amplitude, spectral centroid in Hz, flatness
+        (0 a tone, 1 white noise), bandwidth in Hz, roll-off at 85 % in Hz, share of zero crossings, 20 MFCC
+        (Davis and Mermelstein, 1980).
+    """
+    cut = short_time.frames(np.asarray(y, np.float32), n_fft=N_FFT, hop=HOP, pad_mode="reflect")
+    power = short_time.power_spectrogram(cut, short_time.hann(N_FFT, N_FFT))  # [shape=(n_frames, 1 + N_FFT // 2)]
+    log_mel = librosa.power_to_db(mel_filters(sr) @ power.T)
+    contours = (
+        chroma(power, sr),
+        np.sqrt(np.einsum("ij,ij->i", cut, cut) / N_FFT),
+        *np.concatenate([shape(power[block], sr) for block in short_time.blocks(len(power))], axis=1),
+        zero_crossings(y),
+        librosa.feature.mfcc(S=log_mel, n_mfcc=20),
+    )
+    return np.concatenate([np.atleast_2d(contour).mean(axis=1) for contour in contours])
+
+
+@functools.cache
+def mel_filters(sr: int) -> np.ndarray:
+    """librosa's 128 mel bands [shape=(128, 1 + N_FFT // 2)]."""
+    return librosa.filters.mel(sr=sr, n_fft=N_FFT)
+
+
+@functools.lru_cache(maxsize=256)
+def chroma_filters(sr: int, tuning: float) -> np.ndarray:
+    """librosa's 12 notes [shape=(12, 1 + N_FFT // 2)]; tunings are hundredths of a semitone, so there are few."""
+    return librosa.filters.chroma(sr=sr, n_fft=N_FFT, tuning=tuning, n_chroma=12)
+
+
+def chroma(power: np.ndarray, sr: int) -> np.ndarray:
+    """`librosa.feature.chroma_stft` of power spectra [shape=(n_frames, n_bins)]: 12 notes [shape=(12, n_frames)].
+
+    The tuning is estimated from peaks below `TUNING_HZ` alone, so only the bins below need to be searched for them.
+    """
+    n = min(power.shape[1], int(TUNING_HZ * N_FFT / sr) + 3)
+    tuning = librosa.estimate_tuning(
+        S=power[:, :n].T,
+        sr=sr * 2 * (n - 1) / N_FFT,  # under which bins of so few have the frequencies that they really have
+        fmax=TUNING_HZ,
+        ref=lambda S, axis: power.max(axis=1),
+        bins_per_octave=12,
+    )
+    return librosa.util.normalize(chroma_filters(sr, tuning) @ power.T, norm=np.inf, axis=0)
+
+
+def shape(power: np.ndarray, sr: int) -> np.ndarray:
+    """librosa's spectral centroid, flatness, bandwidth and roll-off of power spectra [shape=(n_frames, n_bins)].
+
+    Returns
+    -------
+    np.ndarray [shape=(4, n_frames)]
+        Centroid in Hz, flatness, bandwidth in Hz, roll-off at 85 % in Hz.
+    """
+    magnitude, hz = np.sqrt(power), np.fft.rfftfreq(N_FFT, 1 / sr)
+    # The bandwidth as the root of the second moment less the first's square is one product; float32 would lose its digits.
+    total, first, second = (magnitude.astype(np.float64) @ np.stack([np.ones_like(hz), hz, hz**2], axis=1)).T
+    total = np.where(total > np.finfo(np.float32).tiny, total, 1)  # of digital silence all are 0
+    centroid = first / total
+    cumulated = np.cumsum(magnitude, axis=1)
+    floored = np.maximum(power, 1e-10)
+    return np.stack(
+        [
+            centroid,
+            np.exp(np.log(floored).mean(axis=1)) / floored.mean(axis=1),
+            np.sqrt(np.maximum(second / total - centroid**2, 0)),
+            hz[(cumulated >= 0.85 * cumulated[:, -1:]).argmax(axis=1)],
+        ]
+    )
+
+
+def zero_crossings(y: np.ndarray) -> np.ndarray:
+    """`librosa.feature.zero_crossing_rate` of a signal [shape=(n,)]: the share of each frame [shape=(n_frames,)].
+
+    Crossings are counted once, as a running sum, and not again in each of the frames that overlap.
+    """
+    negative = np.pad(y < -1e-10, N_FFT // 2, mode="edge")
+    so_far = np.concatenate([[0], np.cumsum(negative[1:] != negative[:-1])])
+    starts = np.arange(0, len(y) + 1, HOP)
+    return (so_far[starts + N_FFT - 1] - so_far[starts]) / N_FFT

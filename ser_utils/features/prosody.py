@@ -1,0 +1,155 @@
+"""Functionals of prosody: how F0 and energy go over a clip, and the rhythm of voicing, pauses and syllables.
+
+Each function takes the contours of one recording and returns numbers by name; `ser_utils.features.glossary` has their units.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+
+from ser_utils.features.f0 import HOP_S
+from ser_utils.features.low_level_descriptors import LowLevelDescriptors
+
+MIN_VOICED = 6
+"""Frames: with fewer there is no F0 contour to speak of."""
+MIN_SEGMENT = 5
+"""Frames: shorter voiced segments have no slope worth the name."""
+MIN_PAUSE_S = 0.15
+"""Shorter gaps are the closures of stops."""
+PEAK_DB = -15.0
+"""Energy peaks lower than this under the active level are not syllables."""
+MODULATION_HZ = (0.5, 2, 4, 6, 10, 20)
+"""Bands of the modulation spectrum."""
+
+
+def f0_functionals(c: LowLevelDescriptors) -> dict[str, float]:
+    """F0 in semitones: its level relative to 100 Hz, and its distribution and course relative to the clip's own median."""
+    voiced = c.voiced if c.voiced.sum() >= MIN_VOICED else None
+    t = np.arange(MIN_VOICED) if voiced is None else np.flatnonzero(voiced)
+    st = np.zeros(MIN_VOICED) if voiced is None else c.f0_st[voiced]
+    median = np.median(st)
+    row = {"f0_abs_p50": median, "f0_abs_mean": st.mean()}
+    row |= {f"f0_abs_p{k}": np.percentile(st, k) for k in (10, 90)}
+    row |= {f"f0_rel_p{k}": np.percentile(st, k) - median for k in (5, 10, 25, 75, 90, 95)}
+    row |= {
+        "f0_std": st.std(),
+        "f0_range": np.ptp(np.percentile(st, (5, 95))),
+        "f0_skew": ((st - st.mean()) ** 3).mean() / (st.std() ** 3 + 1e-3),
+    }
+    return row | f0_course(st, t) | f0_steps(st, t) | f0_segments(c)
+
+
+def f0_course(st: np.ndarray, t: np.ndarray) -> dict[str, float]:
+    """Where F0 goes over the clip; `st` in semitones in the voiced frames `t` [both shape=(n_voiced,)]."""
+    time_s = (t - t.mean()) * HOP_S
+    position = (t - t[0]) / max(t[-1] - t[0], 1)
+    row = {"f0_slope": time_s @ st / (time_s @ time_s + 1e-6)}
+    for quarter in range(4):
+        within = (position >= quarter / 4) & (position <= (quarter + 1) / 4)
+        row[f"f0_quarter{quarter}"] = mean(st[within] - st.mean())
+    return row | {"f0_end": mean(st[position > 0.85] - st.mean()), "f0_peak_position": position[st.argmax()]}
+
+
+def f0_steps(st: np.ndarray, t: np.ndarray) -> dict[str, float]:
+    """How F0 moves from one voiced frame to the next; parameters are as in `f0_course`."""
+    step = np.diff(st)[np.diff(t) == 1]
+    row = {"f0_delta": mean(np.abs(step)), "f0_rising": mean(step > 0.05), "f0_delta_mean": mean(step)}
+    row["f0_jitter"] = mean(np.abs(np.diff(step)))
+    return row | {f"f0_delta_p{k}": np.percentile(step, k) if len(step) else 0.0 for k in (10, 90)}
+
+
+def f0_segments(c: LowLevelDescriptors) -> dict[str, float]:
+    """Slope and range of F0 within voiced segments: accents, not the sentence's melody."""
+    segments = [c.f0_st[a:b] for a, b in zip(*runs(c.voiced), strict=True) if b - a >= MIN_SEGMENT]
+    slopes = [np.polyfit(np.arange(len(st)) * HOP_S, st, 1)[0] for st in segments]
+    return {
+        "f0_segment_slope": mean(slopes),
+        "f0_segment_slope_std": std(slopes),
+        "f0_segment_range": mean([np.ptp(st) for st in segments]),
+    }
+
+
+def rhythm_functionals(c: LowLevelDescriptors) -> dict[str, float]:
+    """Duration, voicing, pauses (Goldman-Eisler, 1968) and peaks of the energy, about one a syllable (Mermelstein, 1975)."""
+    duration = len(c.voiced) * HOP_S
+    voiced, unvoiced, gaps = (np.subtract(*runs(mask)[::-1]) * HOP_S for mask in (c.voiced, ~c.voiced, ~c.active))
+    pauses = gaps[gaps >= MIN_PAUSE_S]
+    e = smooth(c.energy_db)
+    peaks = np.flatnonzero((e[1:-1] > e[:-2]) & (e[1:-1] >= e[2:]) & (e[1:-1] > PEAK_DB)) + 1
+    return {
+        "rhythm_log_duration": np.log(duration),
+        "rhythm_voiced_share": c.voiced.mean(),
+        "rhythm_active_share": c.active.mean(),
+        "rhythm_voiced_of_active": c.voiced.sum() / c.active.sum(),
+        "rhythm_voiced_rate": len(voiced) / duration,
+        "rhythm_voiced_mean": mean(voiced),
+        "rhythm_voiced_std": std(voiced),
+        "rhythm_voiced_max": voiced.max(initial=0.0),
+        "rhythm_unvoiced_mean": mean(unvoiced),
+        "rhythm_unvoiced_std": std(unvoiced),
+        "rhythm_pause_rate": len(pauses) / duration,
+        "rhythm_pause_mean": mean(pauses),
+        "rhythm_pause_max": gaps.max(initial=0.0),
+        "rhythm_pause_share": pauses.sum() / duration,
+        "rhythm_peak_rate": len(peaks) / duration,
+        "rhythm_peak_db": mean(e[peaks]),
+        "rhythm_peak_db_std": std(e[peaks]),
+    }
+
+
+def energy_functionals(c: LowLevelDescriptors) -> dict[str, float]:
+    """The energy contour's distribution and course, in dB relative to the clip's active level, and its modulation."""
+    e = c.energy_db
+    z = (e - e.mean()) / (e.std() + 0.1)
+    step = np.diff(smooth(e)) if len(e) > 1 else np.zeros(1)
+    time_s = (np.arange(len(e)) - (len(e) - 1) / 2) * HOP_S
+    row = {f"energy_p{k}": np.percentile(e, k) for k in (5, 10, 25, 50, 75, 90, 95)}
+    row |= {
+        "energy_std": e.std(),
+        "energy_active_std": e[c.active].std(),
+        "energy_voiced_std": std(e[c.voiced]),
+        "energy_skew": (z**3).mean(),
+        "energy_kurtosis": (z**4).mean(),
+        "energy_delta": np.abs(step).mean(),
+        "energy_delta_p10": np.percentile(step, 10),
+        "energy_delta_p90": np.percentile(step, 90),
+        "energy_slope": time_s @ e / (time_s @ time_s + 1e-6),
+    }
+    row |= {f"energy_quarter{i}": mean(part - e.mean()) for i, part in enumerate(np.array_split(e, 4))}
+    return row | modulation(c)
+
+
+def modulation(c: LowLevelDescriptors) -> dict[str, float]:
+    """The amplitude envelope's modulation spectrum in bands of `MODULATION_HZ` (Houtgast and Steeneken, 1985).
+
+    ``energy_modulation_4hz`` is the natural logarithm of the share (plus 0.001) that the band that ends at 4 Hz has:
+    syllables come about four times a second.
+    """
+    w = np.where(c.active, 10 ** (c.energy_db / 20), 0)
+    n_fft = max(1024, len(w))
+    spectrum = np.abs(np.fft.rfft((w - w.mean()) * np.hanning(len(w)), n_fft)) ** 2
+    hz = np.fft.rfftfreq(n_fft, HOP_S)
+    bands = {high: spectrum[(hz >= low) & (hz < high)].sum() for low, high in pairwise(MODULATION_HZ)}
+    total = sum(bands.values()) + 1e-9
+    return {f"energy_modulation_{high}hz": np.log(power / total + 1e-3) for high, power in bands.items()}
+
+
+def runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Start and end (exclusive) of every run of True in `mask` [shape=(n,)]."""
+    edges = np.diff(np.r_[0, mask.astype(np.int8), 0])
+    return np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+
+
+def mean(x: np.ndarray | list) -> float:
+    """The mean; 0 of nothing."""
+    return float(np.mean(x)) if len(x) else 0.0
+
+
+def std(x: np.ndarray | list) -> float:
+    """The standard deviation; 0 of nothing."""
+    return float(np.std(x)) if len(x) else 0.0
+
+
+def smooth(x: np.ndarray) -> np.ndarray:
+    """The mean over 5 frames (50 ms), which syllables outlast and single periods do not."""
+    return np.convolve(x, np.ones(5) / 5, mode="same")

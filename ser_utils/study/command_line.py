@@ -1,0 +1,95 @@
+"""The command line: ``python -m ser_utils``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from ser_utils.core.errors import StudyError
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    top = argparse.ArgumentParser(prog="python -m ser_utils", description="A reproducible study of speech emotion recognition.")
+    commands = top.add_subparsers(dest="command", required=True)
+    run = commands.add_parser(
+        "run",
+        help="run the study and render its reports (what ./run_all.sh calls)",
+        description="Runs the notebooks in order and writes out/CORPUS and reports/CORPUS.",
+    )
+    names = "demo, emovo, emodb, ravdess, crema-d, savee, tess, emozionalmente"
+    run.add_argument(
+        "corpus",
+        nargs="?",
+        help=f"{names}; or a corpus of your own, the path of a folder (one subfolder per emotion, or --set "
+        "SCHEME='{speaker}_{emotion}_{sentence}.wav') or of a CSV file,emotion,speaker[,sentence,gender] "
+        "(default: emovo where data/EMOVO is there, else demo)",
+    )
+    run.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set a notebook parameter; the value is JSON, such as N_SEEDS=2, DROP_EMOTIONS='[\"joy\"]', or "
+        'LABELS=\'{"excited": "joy", "other": ""}\' for labels with names of their own',
+    )
+    run.add_argument(
+        "--from", dest="start", default="", metavar="NN", help="run from this notebook on, such as 03, unchanged or not"
+    )
+    run.add_argument("--fresh", action="store_true", help="remove what earlier runs left, and compute everything again")
+    fetch = commands.add_parser("fetch", help="download a corpus into data/")
+    fetch.add_argument("corpus", help="emovo, emodb, ravdess or emozionalmente; for the others it says where to ask")
+    verify = commands.add_parser(
+        "verify",
+        help="say which results differ from their run's manifest, or from another folder",
+        description="Compares the files of out/CORPUS with its manifest, or with another folder, stage by stage, and computes "
+        "nothing again. Exit status 1 when a file differs or is missing.",
+    )
+    verify.add_argument(
+        "corpus",
+        nargs="?",
+        help="its name, or the path of one of your own (default: emovo where it or its manifest is there, else demo)",
+    )
+    verify.add_argument("--variant", default="", metavar="NAME", help="the run's VARIANT")
+    verify.add_argument("--against", metavar="DIR", help="another folder of results; says by how much they differ, too")
+    cache = commands.add_parser("cache", help="say how much is kept of what was computed before")
+    cache.add_argument("--clear", action="store_true", help="remove it")
+    commands.add_parser("parameters", help="list the notebooks' parameters")
+    commands.add_parser("notebooks", help="execute the committed notebooks on the demo corpus and save them so")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; a user's mistake is one sentence on standard error and status 1."""
+    given = parser().parse_args(arguments)
+    try:
+        if given.command == "fetch":
+            from ser_utils.corpora.download import fetch
+
+            fetch(given.corpus)
+            return 0
+        if given.command == "verify":
+            from ser_utils.study import manifest
+
+            return manifest.command(given.corpus, variant=given.variant, against=given.against)
+        if given.command == "cache":
+            from ser_utils.core import cache
+
+            return cache.print_cache_size(clear_it=given.clear)
+        from ser_utils.study import notebooks, parameters, runner
+
+        if given.command == "notebooks":
+            return notebooks.refresh_notebooks()
+        known = parameters.known_parameters()
+        if given.command == "run":
+            parameters.check_names(parameters.parse_settings(given.settings, known), known)
+            return runner.run_study(given.corpus, settings=given.settings, start=given.start, fresh=given.fresh)
+        for name, entry in known.items():
+            print(f"{name}: {entry['type']} = {entry['default']}  # {entry['help']}")
+        return 0
+    except StudyError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
