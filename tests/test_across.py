@@ -60,7 +60,7 @@ def test_one_trains_and_the_other_is_tested(tables):
             assert data.rows.file.iloc[fit.train].str.startswith("here/").all()
             assert set(data.rows.variant.iloc[fit.train]) == variants
             assert data.rows.file.iloc[fit.test].str.startswith("there/").all() and len(fit.test) == 12
-            assert fit.foreign is None, "the scaler hears the training corpus, and all of it"
+            assert fit.extra_rows is None, "the scaler hears the training corpus, and all of it"
 
 
 def test_a_recording_in_both_corpora_stops_it(tables, cut):

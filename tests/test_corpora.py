@@ -70,7 +70,7 @@ def test_registered_corpus_is_complete(corpus):
     assert set(corpus.genders.values()) <= {"female", "male"}
     if corpus.is_crossed:
         assert len(corpus.genders) * len(corpus.emotions) * len(corpus.sentences) == corpus.n_utterances
-    assert corpus.where.endswith(".") and corpus.licence and corpus.citation and corpus.language
+    assert corpus.how_to_get.endswith(".") and corpus.licence and corpus.citation and corpus.language
 
 
 def test_emovo_is_as_its_paper_says():
@@ -79,7 +79,7 @@ def test_emovo_is_as_its_paper_says():
     assert list(EMOVO.sentences) == ["b1", "b2", "b3", "l1", "l2", "l3", "l4", "n1", "n2", "n3", "n4", "n5", "d1", "d2"]
     assert EMOVO.sentences["l1"] == "L'autunno prossimo Tony partirà per la Spagna nella prima metà di ottobre."
     assert not EMOVO.audio_is_free
-    assert "turned down by hand" in EMOVO.known["level"]
+    assert "turned down by hand" in EMOVO.known_issues["level"]
 
 
 def test_demo_says_that_it_is_synthetic():
@@ -234,7 +234,7 @@ def test_missing_and_empty_folder_say_where_and_how_to_get_it(tmp_path):
     for root, found in ((tmp_path / "EMOVO", "no such folder"), (tmp_path, "no audio files")):
         with pytest.raises(StudyError) as error:
             utterance_table(at(root))
-        assert str(error.value) == f"EMOVO is not in {root}: {found}. {EMOVO.where}"
+        assert str(error.value) == f"EMOVO is not in {root}: {found}. {EMOVO.how_to_get}"
 
 
 def test_folder_of_the_study_is_shown_from_its_root(monkeypatch, tmp_path):

@@ -158,7 +158,9 @@ def test_sequences_go_the_way_of_rows(sequences, norm):
             np.testing.assert_allclose(own.std(axis=0), 1, atol=1e-4)
     system = System("cnn", "f", norm)
     result = run(system, data, "speaker")
-    assert all(fit.draw == 36 for fit, _ in result.fitted.values()), "an epoch shows each training clip in one variant"
+    assert all(fit.rows_per_epoch == 36 for fit, _ in result.fitted.values()), (
+        "an epoch shows each training clip in one variant"
+    )
     table = experiment.prediction_table(result.fitted, data, system, "speaker")
     assert len(table) == 48 and (table.variant == ORIGINAL).all()
     (fit, done), *_ = result.fitted.values()

@@ -296,7 +296,7 @@ def test_a_corpus_that_is_not_there_says_where_to_get_it(data, name):
     corpus = get_corpus(name)
     with pytest.raises(StudyError) as error:
         utterance_table(corpus)
-    assert str(error.value) == f"{corpus.title} is not in {data / corpus.folder}: no such folder. {corpus.where}"
+    assert str(error.value) == f"{corpus.title} is not in {data / corpus.folder}: no such folder. {corpus.how_to_get}"
 
 
 # Validation

@@ -148,12 +148,12 @@ def test_extra_rows_train_in_every_fold_and_are_never_tested(main, extra, protoc
     fits = experiment.make_fits(of(data, protocol), data, augmented=False)
     for fit in fits.values():
         leakage.check_fit(data.rows, protocol=protocol, train=fit.train, test=fit.test)
-        np.testing.assert_array_equal(fit.foreign, other)
+        np.testing.assert_array_equal(fit.extra_rows, other)
         assert set(other) <= set(fit.train) and not set(other) & set(fit.test)
     alone = experiment.make_fits(of(data, protocol), main, augmented=False)
     for key, fit in alone.items():
         np.testing.assert_array_equal(np.setdiff1d(fits[key].train, other), fit.train)
-        assert fit.foreign is None
+        assert fit.extra_rows is None
 
 
 def test_inner_folds_hold_out_speakers_of_the_corpus_itself_and_train_on_the_rest(main, extra):
@@ -164,7 +164,7 @@ def test_inner_folds_hold_out_speakers_of_the_corpus_itself_and_train_on_the_res
     for name, fit in inner.items():
         assert set(data.rows.speaker.iloc[fit.validation]) == {name}
         assert {"other:a", "other:b"} == set(data.rows.speaker.iloc[fit.train]) - set("bcd")
-        np.testing.assert_array_equal(fit.foreign, outer.foreign)
+        np.testing.assert_array_equal(fit.extra_rows, outer.extra_rows)
 
 
 def test_the_scaler_hears_the_corpus_itself_alone(main, extra):
@@ -172,7 +172,7 @@ def test_the_scaler_hears_the_corpus_itself_alone(main, extra):
     fit = replace(experiment.make_fits(of(data), data, augmented=False)[0, 1], epochs=2)
     louder = replace(data, x=np.where(leakage.is_extra(data.rows)[:, None], 9 * data.x, data.x))
     done, other = (experiment.fit_system(MLP, one, {0: fit}, batch_size=0, desc="")[0][1] for one in (data, louder))
-    own = np.setdiff1d(fit.train, fit.foreign)
+    own = np.setdiff1d(fit.train, fit.extra_rows)
     for one in (done, other):
         np.testing.assert_allclose(one.scaler.mean_, data.x[own].mean(axis=0), rtol=1e-5)
         assert one.scaler.n_samples_seen_ == len(own)
@@ -185,7 +185,7 @@ def test_extra_rows_are_taken_as_they_are_and_the_others_standardised(main, extr
     fit = experiment.make_fits(of(data), data, augmented=False)[0, 1]
     scaler = training._scaler(data.x, fit)
     scaled = training._scaled(scaler, data.x, fit)
-    np.testing.assert_array_equal(scaled[fit.foreign], data.x[fit.foreign])
+    np.testing.assert_array_equal(scaled[fit.extra_rows], data.x[fit.extra_rows])
     np.testing.assert_array_equal(scaled[fit.test], scaler.transform(data.x[fit.test]))
     alone = training._scaler(main.x, experiment.make_fits(of(main), main, augmented=False)[0, 1])
     np.testing.assert_allclose(alone.mean_, scaler.mean_)
@@ -272,7 +272,7 @@ def test_baselines_choose_on_speakers_of_the_corpus_itself(main, extra):
     inner = baseline_runs._inner(experiment.inner_groups_of_corpus(rows, "speaker")[1])
     assert [set(rows.speaker.iloc[held]) for _, held in inner] == [{"b"}, {"c"}, {"d"}]
     for train, held in inner:
-        assert len(train) + len(held) == len(rows) and leakage.is_extra(rows)[train].sum() == len(fit.foreign)
+        assert len(train) + len(held) == len(rows) and leakage.is_extra(rows)[train].sum() == len(fit.extra_rows)
 
 
 def test_the_scaler_of_a_baseline_leaves_marked_rows_alone():

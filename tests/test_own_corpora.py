@@ -653,7 +653,7 @@ def test_a_known_corpus_that_is_not_there_says_where_to_ask_and_computes_nothing
     monkeypatch.setattr(paths, "DATA", tmp_path)
     monkeypatch.setattr(runner, "execute_notebook", lambda *_, **__: pytest.fail("something ran"))
     assert __main__.main(["run", "crema-d"]) == 1
-    assert capsys.readouterr().err == f"CREMA-D is not in {tmp_path / 'CREMA-D'}. {corpora.CORPORA['crema-d'].where}\n"
+    assert capsys.readouterr().err == f"CREMA-D is not in {tmp_path / 'CREMA-D'}. {corpora.CORPORA['crema-d'].how_to_get}\n"
 
 
 def test_an_open_corpus_that_is_not_there_is_downloaded(tmp_path, monkeypatch):

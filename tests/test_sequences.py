@@ -133,7 +133,7 @@ def same(a, b):
 def test_the_same_bits_each_time_whatever_was_trained_before(small, monkeypatch):
     monkeypatch.setenv("SER_CACHE_READ", "off")
     clips, y = sweeps()
-    fits = [Fit(train=np.arange(16), test=np.arange(16, 24), seed=seed, epochs=2, draw=8) for seed in (0, 1)]
+    fits = [Fit(train=np.arange(16), test=np.arange(16, 24), seed=seed, epochs=2, rows_per_epoch=8) for seed in (0, 1)]
     first = fit_all(small, clips, y, fits, n_classes=2)
     again = fit_all(small, clips, y, fits[::-1], n_classes=2)[::-1]
     for a, b in zip(first, again, strict=True):
@@ -164,7 +164,7 @@ def test_clips_of_other_corpora_come_standardised_and_stay_so(small, monkeypatch
     shown = []
     epoch = sequences.SequenceTrainer.epoch
     monkeypatch.setattr(sequences.SequenceTrainer, "epoch", lambda self, *a: shown.append(a[0]) or epoch(self, *a))
-    fit = Fit(train=np.arange(24), foreign=np.arange(16, 24), seed=0, epochs=1)
+    fit = Fit(train=np.arange(24), extra_rows=np.arange(16, 24), seed=0, epochs=1)
     (done,) = fit_all(small, clips, y, [fit], n_classes=2)
     np.testing.assert_allclose(done.scaler.mean_, np.concatenate(clips[:16]).mean(axis=0), rtol=1e-5)
     np.testing.assert_array_equal(shown[0][20], clips[20])
@@ -184,7 +184,7 @@ def test_an_epoch_shows_as_many_rows_as_are_drawn(small, monkeypatch):
     epoch = sequences.SequenceTrainer.epoch
     monkeypatch.setattr(sequences.SequenceTrainer, "epoch", lambda self, *a: shown.append(a[3]) or epoch(self, *a))
     clips, y = sweeps()
-    fit_all(small, clips, y, [Fit(train=np.arange(24), seed=0, epochs=3, draw=5)], n_classes=2)
+    fit_all(small, clips, y, [Fit(train=np.arange(24), seed=0, epochs=3, rows_per_epoch=5)], n_classes=2)
     assert [len(rows) for rows in shown] == [5, 5, 5]
     assert len({tuple(rows) for rows in shown}) == 3, "drawn anew"
     assert all(len(set(rows)) == 5 for rows in shown)
@@ -213,7 +213,7 @@ def test_clips_of_other_corpora_train_as_they_are_and_are_kept_from_the_scaler(s
     for i in range(8, 16):
         clips[i] = np.full_like(clips[i], 5 + i)
     own = np.concatenate(list(clips[:8]))
-    fit = Fit(train=np.arange(16), test=np.arange(16, 24), seed=0, epochs=1, foreign=np.arange(8, 16))
+    fit = Fit(train=np.arange(16), test=np.arange(16, 24), seed=0, epochs=1, extra_rows=np.arange(8, 16))
     (done,) = fit_all(small, clips, y, [fit], n_classes=2)
     np.testing.assert_allclose(done.scaler.mean_, own.mean(axis=0), rtol=1e-4)
     shown = [clip for batch in batches[:2] for clip in batch]
@@ -225,10 +225,10 @@ def test_clips_of_other_corpora_train_as_they_are_and_are_kept_from_the_scaler(s
 
 def test_other_rows_of_other_corpora_or_another_draw_are_trained_anew(small, monkeypatch):
     clips, y = sweeps()
-    fit = Fit(train=np.arange(16), test=np.arange(16, 24), seed=0, epochs=1, draw=8)
+    fit = Fit(train=np.arange(16), test=np.arange(16, 24), seed=0, epochs=1, rows_per_epoch=8)
     trained = []
     monkeypatch.setattr(sequences.SequenceTrainer, "start", lambda self, seed: trained.append(seed))
-    for one in (fit, fit, replace(fit, draw=6), replace(fit, foreign=np.arange(4))):
+    for one in (fit, fit, replace(fit, rows_per_epoch=6), replace(fit, extra_rows=np.arange(4))):
         fit_all(small, clips, y, [one], n_classes=2)
     assert trained == [0, 0, 0], "the second was kept"
 

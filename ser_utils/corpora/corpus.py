@@ -56,11 +56,11 @@ class Corpus:
     audio_is_free: bool = False
     """Whether the licence lets reports embed the audio."""
     citation: str = ""
-    where: str = ""
+    how_to_get: str = ""
     """One sentence on how to get it."""
     notice: str = ""
     """What a reader of any result on this corpus must not miss."""
-    known: Mapping[str, str] = field(default_factory=dict)
+    known_issues: Mapping[str, str] = field(default_factory=dict)
     """What is unreliable in the data, by topic."""
 
     @property

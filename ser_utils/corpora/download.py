@@ -128,7 +128,7 @@ def fetch(
     """
     name = next((known for known in [*CORPORA, *SOURCES] if _bare(known) == _bare(name)), name)
     if name not in SOURCES:
-        where = f": {CORPORA[name].where}" if name in CORPORA else f": choose one of {', '.join(SOURCES)}."
+        where = f": {CORPORA[name].how_to_get}" if name in CORPORA else f": choose one of {', '.join(SOURCES)}."
         raise StudyError(f"There is no download for the corpus '{name}'{where}")
     source = SOURCES[name]
     url = url or os.environ.get(f"SER_{name.upper()}_URL") or source.url

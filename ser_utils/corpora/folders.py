@@ -63,7 +63,7 @@ def own_corpus(path: Path, scheme: str) -> Corpus:
         is_own=True,
         licence="not known to this study",
         citation="Recordings of the user's own: cite where they come from.",
-        where=f"Expected {EXPECTED}.",
+        how_to_get=f"Expected {EXPECTED}.",
     )
 
 
@@ -200,7 +200,7 @@ def _reader(scheme: str, labels: Mapping[str, str]) -> Callable[[Corpus], Iterat
     if scheme in CORPORA:
         known = CORPORA[scheme]
         return lambda corpus: (list_by_metadata if known.listing else list_by_file_names)(
-            replace(known, where=corpus.where), corpus.root
+            replace(known, how_to_get=corpus.how_to_get), corpus.root
         )
     return lambda corpus: _by_pattern(corpus, scheme)
 

@@ -171,7 +171,9 @@ def list_by_metadata(corpus: Corpus, root: Path) -> Iterator[ListedFile]:
     """The recordings of a corpus whose metadata say what they are (`Corpus.listing`), wherever these lie below its folder."""
     path = find_metadata_file(root, corpus.listing)
     if path is None:
-        raise StudyError(f"{corpus.title} in {root} lacks {corpus.listing}, which says what its recordings are. {corpus.where}")
+        raise StudyError(
+            f"{corpus.title} in {root} lacks {corpus.listing}, which says what its recordings are. {corpus.how_to_get}"
+        )
     listing, files = read_table(path), {}
     for file in lossless_first(root):
         files.setdefault(_stem(file), []).append(file)

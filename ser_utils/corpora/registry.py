@@ -49,7 +49,7 @@ DEMO = Corpus(
     licence="Apache-2.0, as the study",
     audio_is_free=True,
     citation="data/make_demo.py of this study",
-    where="It comes with the study, in data/demo.",
+    how_to_get="It comes with the study, in data/demo.",
     notice="Synthetic demo voices: these clips are made by a program, not recorded from people, so that the study "
     "runs without a download. Nothing here says how well emotion is heard in real voices.",
 )
@@ -64,8 +64,8 @@ EMOVO = Corpus(
     licence="unsettled: the paper states none; secondary sources say non-commercial research use",
     citation="G. Costantini, I. Iaderola, A. Paoloni, M. Todisco. EMOVO Corpus: an Italian Emotional Speech "
     "Database. LREC 2014.",
-    where="Get it with `python -m ser_utils fetch emovo`, or put its folders f1 f2 f3 m1 m2 m3 into data/EMOVO.",
-    known={
+    how_to_get="Get it with `python -m ser_utils fetch emovo`, or put its folders f1 f2 f3 m1 m2 m3 into data/EMOVO.",
+    known_issues={
         "level": "The recording level was turned down by hand for loud emotions, so absolute level is no clean cue to emotion."
     },
 )
@@ -121,9 +121,9 @@ EMODB = Corpus(
     audio_is_free=True,
     citation="F. Burkhardt, A. Paeschke, M. Rolfes, W. F. Sendlmeier, B. Weiss. A Database of German Emotional Speech. "
     "Interspeech 2005, pp. 1517-1520. doi:10.5281/zenodo.7447302",
-    where="Get it with `python -m ser_utils fetch emodb`, or put the 535 files of https://zenodo.org/records/7447302 "
+    how_to_get="Get it with `python -m ser_utils fetch emodb`, or put the 535 files of https://zenodo.org/records/7447302 "
     "(emodb.zip) or of http://emodb.bilderbar.info into data/EmoDB.",
-    known={
+    known_issues={
         "selection": "Only recordings that listeners recognised and found natural are in it, so speakers and sentences are "
         "unevenly spread over the emotions, and some speakers have next to no disgust.",
         "later version": "Version 2.0 adds takes that listeners did not recognise: its results do not compare with those on "
@@ -159,9 +159,9 @@ RAVDESS = Corpus(
     licence="CC BY-NC-SA 4.0",
     citation="S. R. Livingstone, F. A. Russo. The Ryerson Audio-Visual Database of Emotional Speech and Song (RAVDESS). "
     "PLoS ONE 13(5): e0196391, 2018. doi:10.5281/zenodo.1188976",
-    where="Get it with `python -m ser_utils fetch ravdess`, or put the folders Actor_01 to Actor_24 of "
+    how_to_get="Get it with `python -m ser_utils fetch ravdess`, or put the folders Actor_01 to Actor_24 of "
     "Audio_Speech_Actors_01-24.zip (https://zenodo.org/records/1188976) into data/RAVDESS.",
-    known={
+    known_issues={
         "copies": "A common copy holds every file twice, in Actor_01 and in audio_speech_actors_01-24/Actor_01; one of the two "
         "is used.",
         "neutral": "Neutral has no strong intensity, so it has half as many clips as the other emotions.",
@@ -203,9 +203,9 @@ CREMA_D = Corpus(
     citation="H. Cao, D. G. Cooper, M. K. Keutmann, R. C. Gur, A. Nenkova, R. Verma. CREMA-D: Crowd-sourced Emotional "
     "Multimodal Actors Dataset. IEEE Transactions on Affective Computing 5(4), pp. 377-390, 2014. "
     "doi:10.1109/TAFFC.2014.2336244",
-    where="Get it from https://github.com/CheyneyComputerScience/CREMA-D (the audio needs Git LFS), or ask its authors there, "
+    how_to_get="Get it from https://github.com/CheyneyComputerScience/CREMA-D (the audio needs Git LFS), or ask its authors there, "
     "and put the folder AudioWAV into data/CREMA-D.",
-    known={
+    known_issues={
         "broken files": "1076_MTI_SAD_XX is silent; 1076_MTI_NEU_XX and 1064_TIE_SAD_XX are cut off; 1064_IEO_DIS_MD is a "
         "minute long and holds every emotion; a few recordings are there under two labels.",
         "levels": "Only the sentence IEO was spoken at low, medium and high level; the others have none (XX).",
@@ -235,9 +235,9 @@ SAVEE = Corpus(
     licence="free of charge for research, on registration",
     citation="S. Haq, P. J. B. Jackson. Multimodal Emotion Recognition. In: W. Wang (ed.), Machine Audition: Principles, "
     "Algorithms and Systems, pp. 398-423. IGI Global, 2010.",
-    where="Ask for it at http://kahlan.eps.surrey.ac.uk/savee (it is free on registration), and put its folder AudioData (or "
+    how_to_get="Ask for it at http://kahlan.eps.surrey.ac.uk/savee (it is free on registration), and put its folder AudioData (or "
     "the files DC_a01.wav ...) into data/SAVEE.",
-    known={
+    known_issues={
         "sentences": "Only three sentences are the same words in every emotion; the others' numbers stand for other words in "
         "each, so a model can hear the words where it should hear the emotion.",
         "speakers": "Four men, all of them researchers or students of one university.",
@@ -267,9 +267,9 @@ TESS = Corpus(
     licence="CC BY-NC-ND 4.0",
     citation="M. K. Pichora-Fuller, K. Dupuis. Toronto emotional speech set (TESS). University of Toronto, Psychology "
     "Department, 2010. doi:10.5683/SP2/E8H2MF",
-    where="Download it from https://doi.org/10.5683/SP2/E8H2MF (or ask its authors there), and put the files, in their folders "
+    how_to_get="Download it from https://doi.org/10.5683/SP2/E8H2MF (or ask its authors there), and put the files, in their folders "
     "OAF_angry to YAF_sad or without them, into data/TESS.",
-    known={
+    known_issues={
         "names": "One file is misnamed OA_bite_neutral.wav; it is read as OAF's.",
         "copies": "A common copy holds the whole set twice, one inside the other; one of the two is used.",
         "speakers": "Two speakers, who say one carrier phrase (“Say the word ...”) very clearly: nearly any system scores high "
@@ -302,9 +302,9 @@ EMOZIONALMENTE = Corpus(
     citation="F. Catania, J. W. Wilke, F. Garzotto. Emozionalmente: A Crowdsourced Corpus of Simulated Emotional Speech in "
     "Italian. IEEE Transactions on Audio, Speech and Language Processing 33, pp. 1142-1155, 2025. "
     "doi:10.1109/TASLPRO.2025.3540662. Data: doi:10.5281/zenodo.6569824",
-    where="Get it with `python -m ser_utils fetch emozionalmente`, or put the folders audio and metadata of emozionalmente.zip "
+    how_to_get="Get it with `python -m ser_utils fetch emozionalmente`, or put the folders audio and metadata of emozionalmente.zip "
     "(https://zenodo.org/records/12616095) into data/Emozionalmente.",
-    known={
+    known_issues={
         "recordings": "Amateurs recorded themselves, with whatever microphone and in whatever room they had.",
         "labels": "The label is what the speaker meant to express; listeners agree in about two of three clips.",
     },

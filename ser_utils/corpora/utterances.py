@@ -164,7 +164,7 @@ def _listed(corpus: Corpus, labels: Mapping[str, str]) -> list[ListedFile]:
         return [*folders.list_files(corpus, labels), *(() if corpus.listing else unread_files(corpus.root))]
     if not has_audio(corpus.root):
         found = "no audio files" if corpus.root.is_dir() else "no such folder"
-        raise StudyError(f"{corpus.title} is not in {paths.shown(corpus.root)}: {found}. {corpus.where}")
+        raise StudyError(f"{corpus.title} is not in {paths.shown(corpus.root)}: {found}. {corpus.how_to_get}")
     return [*(list_by_metadata if corpus.listing else list_by_file_names)(corpus, corpus.root), *unread_files(corpus.root)]
 
 
@@ -230,7 +230,7 @@ def _skipped(reasons: Iterable[tuple[str, str]]) -> pd.DataFrame:
 def _unusable(corpus: Corpus, skipped: pd.DataFrame) -> str:
     place = paths.shown(corpus.root / corpus.listing)
     if skipped.empty:
-        return f"{place} names no recordings: {corpus.where}"
+        return f"{place} names no recordings: {corpus.how_to_get}"
     first = skipped.iloc[0]
     what = "recordings named in" if corpus.listing else "audio files in"
     as_what = "" if corpus.is_own else f" as {corpus.title}"

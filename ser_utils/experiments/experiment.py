@@ -249,12 +249,12 @@ def make_fits(folds: Mapping[int, pd.DataFrame], data: Data, *, augmented: bool)
                     test=roles[TEST],
                     seed=seed,
                     validation=roles[VALIDATION] if len(roles[VALIDATION]) else None,
-                    foreign=_foreign(train, extra),
+                    extra_rows=_extra_rows(train, extra),
                 )
     return fits
 
 
-def _foreign(train: np.ndarray, extra: np.ndarray) -> np.ndarray | None:
+def _extra_rows(train: np.ndarray, extra: np.ndarray) -> np.ndarray | None:
     """Those of the training rows that are of extra corpora, where there are any."""
     return train[extra[train]] if extra[train].any() else None
 
@@ -336,7 +336,7 @@ def fit_system(
     """Train a system's network for each fit, by name."""
     if get_model(system.model).sequences:  # an epoch shows as many clips as there are, each in one of its variants
         original = (data.rows.variant == ORIGINAL).to_numpy()
-        fits = {name: replace(fit, draw=int(original[fit.train].sum())) for name, fit in fits.items()}
+        fits = {name: replace(fit, rows_per_epoch=int(original[fit.train].sum())) for name, fit in fits.items()}
     how = {"n_classes": len(data.classes), "batch_size": batch_size, "execution": execution, "desc": desc}
     done = fit_all(system.model, data.x, data.y, list(fits.values()), **how)
     return {name: (fit, one) for (name, fit), one in zip(fits.items(), done, strict=True)}
@@ -460,7 +460,7 @@ def inner_fits(fit: Fit, rows: pd.DataFrame, epochs: int, *, protocol: str = "sp
             seed=fit.seed,
             epochs=epochs,
             keep_weights=False,
-            foreign=fit.foreign,
+            extra_rows=fit.extra_rows,
         )
         for name in np.unique(groups[groups != ""])
     }
@@ -544,6 +544,6 @@ def final_model(system: System, data: Data, *, epochs: int, settings: Mapping, b
     """
     original = (data.rows.variant == ORIGINAL).to_numpy()
     train = np.arange(len(data.rows)) if get_model(system.model).augmented else np.flatnonzero(original)
-    fit = Fit(train=train, seed=seed, epochs=epochs, settings=settings, foreign=_foreign(train, is_extra(data.rows)))
+    fit = Fit(train=train, seed=seed, epochs=epochs, settings=settings, extra_rows=_extra_rows(train, is_extra(data.rows)))
     _, done = fit_system(system, data, {"all": fit}, batch_size=batch_size, desc="final model")["all"]
     return network_of(system, data, fit, done)

@@ -114,7 +114,7 @@ def join_extra_corpora(main: Data, extra: Mapping[str, Data], *, speaker_norm: s
     speaker_norm : str
         ``speaker``: each speaker of an extra corpus is standardised by its own clips, and those unknown as one. ``none``: each
         extra corpus is, by all of its clips; the corpus itself is by its training rows alone, fold by fold (see
-        `ser_utils.models.training.Fit.foreign`).
+        `ser_utils.models.training.Fit.extra_rows`).
 
     Returns
     -------

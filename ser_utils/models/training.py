@@ -50,9 +50,9 @@ class Fit:
     """Of the network's build function."""
     keep_weights: bool = True
     """Whether the weights are wanted; of hundreds of fits few are."""
-    draw: int = 0
+    rows_per_epoch: int = 0
     """How many of the training rows an epoch shows, drawn at random; 0 for all. Networks of sequences alone look at it."""
-    foreign: np.ndarray | None = None
+    extra_rows: np.ndarray | None = None
     """Those of `train` that are of other corpora: standardised by their own statistics before, and kept from the scaler."""
 
 
@@ -110,7 +110,7 @@ def fit_all(
         A name in `ser_utils.models.registry.MODELS`.
     x : np.ndarray [shape=(n_rows, n_features); or (n_rows,), dtype=object, of arrays of shape (n_frames, n_features)]
         Features as extracted, rows or sequences as the model takes them; each fit standardises them by its own training rows.
-        Rows of other corpora (`Fit.foreign`) come standardised and stay as they are.
+        Rows of other corpora (`Fit.extra_rows`) come standardised and stay as they are.
     y : np.ndarray [shape=(n_rows,), dtype=int]
         Class numbers.
     fits : list of Fit
@@ -171,7 +171,10 @@ def _entry(model: str, x: np.ndarray, y: np.ndarray, trainings: list[list[Fit]],
         for twins in trainings
     ]
     if entry.sequences:
-        rows |= {"lengths": np.array([len(clip) for clip in x]), "draw": [fit.draw for fit, *_ in trainings]}
+        rows |= {
+            "lengths": np.array([len(clip) for clip in x]),
+            "rows_per_epoch": [fit.rows_per_epoch for fit, *_ in trainings],
+        }
         x = np.concatenate(x)
     learns = [entry.label_smoothing, entry.balanced, entry.patience, entry.min_delta]
     computed_by = code_version.version(entry.build, entry.optimizer, __name__)
@@ -190,7 +193,9 @@ def _entry(model: str, x: np.ndarray, y: np.ndarray, trainings: list[list[Fit]],
 
 def _rows(fit: Fit) -> list[tuple[str, np.ndarray]]:
     """The row numbers that a fit has, by name."""
-    return [(name, getattr(fit, name)) for name in ("train", "test", "validation", "foreign") if getattr(fit, name) is not None]
+    return [
+        (name, getattr(fit, name)) for name in ("train", "test", "validation", "extra_rows") if getattr(fit, name) is not None
+    ]
 
 
 def _packed(fitted: list[FitResult]) -> dict[str, np.ndarray]:
@@ -236,8 +241,8 @@ def _shared(fits: list[Fit]) -> list[list[int]]:
     """
     alike: dict[tuple, list[int]] = {}
     for i, fit in enumerate(fits):
-        foreign = b"" if fit.foreign is None else fit.foreign.tobytes()
-        same = (fit.seed, fit.epochs, tuple(sorted(fit.settings.items())), fit.train.tobytes(), foreign)
+        extra_rows = b"" if fit.extra_rows is None else fit.extra_rows.tobytes()
+        same = (fit.seed, fit.epochs, tuple(sorted(fit.settings.items())), fit.train.tobytes(), extra_rows)
         alike.setdefault((i,) if fit.stop_early else same, []).append(i)
     return list(alike.values())
 
@@ -342,7 +347,7 @@ def _train(
 
 def _scaler(x: np.ndarray, fit: Fit) -> StandardScaler:
     """Fitted on the training rows of the corpus itself, of sequences on all their frames, and checked."""
-    own = x[fit.train if fit.foreign is None else np.setdiff1d(fit.train, fit.foreign)]
+    own = x[fit.train if fit.extra_rows is None else np.setdiff1d(fit.train, fit.extra_rows)]
     own = np.concatenate(own) if own.dtype == object else own
     scaler = StandardScaler().fit(own)
     check_scaler(scaler, own)
@@ -351,12 +356,12 @@ def _scaler(x: np.ndarray, fit: Fit) -> StandardScaler:
 
 def _scaled(scaler: StandardScaler, x: np.ndarray, fit: Fit) -> np.ndarray | list[np.ndarray]:
     """All rows as the network sees them [shape=(n_rows, n_features)], or all sequences."""
-    foreign = set() if fit.foreign is None else set(fit.foreign.tolist())
+    extra_rows = set() if fit.extra_rows is None else set(fit.extra_rows.tolist())
     if x.dtype == object:
-        return [(clip if i in foreign else scaler.transform(clip)).astype(np.float32) for i, clip in enumerate(x)]
+        return [(clip if i in extra_rows else scaler.transform(clip)).astype(np.float32) for i, clip in enumerate(x)]
     scaled = scaler.transform(x)
-    if foreign:
-        scaled[fit.foreign] = x[fit.foreign]
+    if extra_rows:
+        scaled[fit.extra_rows] = x[fit.extra_rows]
     return scaled
 
 
@@ -383,7 +388,7 @@ def _train_one(
     learner.start(fit.seed)
     began, best, history, chances = time.perf_counter(), (np.inf, 1, learner.weights()), [], []
     for epoch in range(1, fit.epochs + 1):
-        rows = learner.rng.choice(fit.train, fit.draw, replace=False) if fit.draw else fit.train
+        rows = learner.rng.choice(fit.train, fit.rows_per_epoch, replace=False) if fit.rows_per_epoch else fit.train
         history.append((epoch, *learner.epoch(clips, targets, weights, rows, batch_size)))
         chances.append(learner.predict(measured))
         loss = _losses(chances[-1], truth).mean() if fit.stop_early else np.inf

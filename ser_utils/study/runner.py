@@ -123,7 +123,7 @@ def _see_that_it_is_there(corpus: corpora.Corpus) -> None:
     from ser_utils.corpora.download import SOURCES, fetch
 
     if corpus.name not in SOURCES:
-        raise StudyError(f"{corpus.title} is not in {paths.shown(paths.DATA / corpus.folder)}. {corpus.where}")
+        raise StudyError(f"{corpus.title} is not in {paths.shown(paths.DATA / corpus.folder)}. {corpus.how_to_get}")
     fetch(corpus.name)
 
 
