@@ -10,7 +10,7 @@ from test_more_speech import corpus, quick  # noqa: F401  networks that train fo
 from ser_utils import corpora
 from ser_utils.core.errors import StudyError
 from ser_utils.core.tables import FOLD_COLUMNS, ORIGINAL, UNKNOWN
-from ser_utils.evaluation import protocols
+from ser_utils.evaluation import folds
 from ser_utils.evaluation.leakage import LeakError
 from ser_utils.experiments import cross_corpus, experiment
 from ser_utils.figures import cross_corpus as cross_corpus_figures
@@ -27,7 +27,7 @@ def tables():
 
 
 def made(data):
-    return protocols.make_folds(data.rows, protocol="speaker", seeds=[0], n_folds=3)
+    return folds.make_folds(data.rows, protocol="speaker", seeds=[0], n_folds=3)
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 import recordings
 import soundfile as sf
-from ser_utils.experiments.trial import trial
 
 from ser_utils.core import paths
+from ser_utils.experiments.trials import trial
 from ser_utils.study import notebooks, runner
 
 SETTINGS = {

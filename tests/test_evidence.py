@@ -8,7 +8,7 @@ import pytest
 
 from ser_utils import corpora, features
 from ser_utils.core import paths, tables
-from ser_utils.evaluation import metrics, protocols
+from ser_utils.evaluation import folds, metrics, protocols
 from ser_utils.evaluation.leakage import check_fit
 
 OUT = paths.ROOT / "out" / "emovo"
@@ -77,7 +77,7 @@ def test_features_and_folds_are_of_the_whole_corpus_and_pass_the_guard():
     rows = table[["file", "variant"]].merge(utterances, on="file")
     made = pd.read_csv(OUT / "folds.csv", dtype={"seed": str})
     for (protocol, _), part in made.groupby(["protocol", "seed"]):
-        for _, roles in protocols.iter_folds(part, rows):
+        for _, roles in folds.iter_folds(part, rows):
             check_fit(rows, protocol=protocol, train=roles["train"], test=roles["test"])
 
 

@@ -13,7 +13,7 @@ from ser_utils.core import paths
 from ser_utils.core.errors import StudyError
 from ser_utils.core.parallel import Execution
 from ser_utils.core.tables import ORIGINAL, PREDICTION_COLUMNS, UNKNOWN
-from ser_utils.evaluation import protocols
+from ser_utils.evaluation import folds, protocols
 from ser_utils.evaluation.leakage import LeakError
 from ser_utils.experiments import baseline_runs, experiment
 from ser_utils.experiments.baseline_runs import run_baseline
@@ -57,11 +57,11 @@ def load(tables, **changes):
 
 
 def run(system, data, protocol, **options):
-    made = protocols.make_folds(data.rows, protocol=protocol, seeds=[0], n_folds=3)
+    made = folds.make_folds(data.rows, protocol=protocol, seeds=[0], n_folds=3)
     return experiment.run_protocol(
         system,
         data,
-        protocols.folds_by_seed(made, protocol, [0]),
+        folds.folds_by_seed(made, protocol, [0]),
         protocol=protocol,
         settings=RunSettings(batch_size=16, **options),
     )
@@ -174,7 +174,7 @@ def test_sequences_go_the_way_of_rows(sequences, norm):
 
 def test_inner_folds_leave_out_each_training_speaker_and_never_meet_the_test(tables):
     data = load(tables)
-    made = protocols.folds_by_seed(protocols.make_folds(data.rows, protocol="speaker", seeds=[0], n_folds=3), "speaker", [0])
+    made = folds.folds_by_seed(folds.make_folds(data.rows, protocol="speaker", seeds=[0], n_folds=3), "speaker", [0])
     outer = experiment.make_fits(made, data, augmented=True)[0, 2]
     inner = experiment.inner_fits(outer, data.rows, epochs=3)
     assert set(inner) == {"a", "c", "d"}
@@ -188,9 +188,9 @@ def test_inner_folds_leave_out_each_training_speaker_and_never_meet_the_test(tab
 def test_a_leak_stops_the_run_before_anything_is_trained(tables, monkeypatch):
     data = load(tables)
     monkeypatch.setattr(experiment, "fit_all", lambda *_, **__: pytest.fail("it was trained"))
-    made = protocols.make_folds(data.rows, protocol="sentence", seeds=[0], n_folds=3)
+    made = folds.make_folds(data.rows, protocol="sentence", seeds=[0], n_folds=3)
     with pytest.raises(LeakError, match="speaker"):
-        experiment.run_protocol(ORIGINAL_MLP, data, protocols.folds_by_seed(made, "sentence", [0]), protocol="speaker")
+        experiment.run_protocol(ORIGINAL_MLP, data, folds.folds_by_seed(made, "sentence", [0]), protocol="speaker")
     with pytest.raises(LeakError, match="speakers are in training"):
         experiment.run_protocol(ORIGINAL_MLP, data, {0: made.assign(protocol="x")}, protocol="speaker_sentence")
 
@@ -218,7 +218,7 @@ def test_augmented_rows_train_where_asked(tables):
 def test_several_protocols_at_once_give_what_each_gives_alone(tables):
     data = load(tables)
     by_protocol = {
-        name: protocols.folds_by_seed(protocols.make_folds(data.rows, protocol=name, seeds=[0], n_folds=3), name, [0])
+        name: folds.folds_by_seed(folds.make_folds(data.rows, protocol=name, seeds=[0], n_folds=3), name, [0])
         for name in ("clip", "speaker")
     }
     together = experiment.run_protocols(MLP, data, by_protocol, settings=RunSettings(batch_size=16))
@@ -242,9 +242,9 @@ def test_as_published_stops_each_fold_by_its_validation_rows(tables):
 @pytest.mark.parametrize("name", BASELINES)
 def test_baselines_on_the_same_folds(tables, name):
     data = load(tables, speaker_norm="speaker")
-    made = protocols.make_folds(data.rows, protocol="speaker", seeds=[0, 1], n_folds=3)
+    made = folds.make_folds(data.rows, protocol="speaker", seeds=[0, 1], n_folds=3)
     table = run_baseline(
-        name, data, protocols.folds_by_seed(made, "speaker", [0, 1]), protocol="speaker", features="f", speaker_norm="speaker"
+        name, data, folds.folds_by_seed(made, "speaker", [0, 1]), protocol="speaker", features="f", speaker_norm="speaker"
     )
     right = (table.emotion == table.predicted).mean()
     if name in ("chance", "majority"):
@@ -259,8 +259,8 @@ def test_baselines_on_the_same_folds(tables, name):
 
 
 def speaker_baseline(name, data, **how):
-    made = protocols.make_folds(data.rows, protocol="speaker", seeds=[0, 1], n_folds=3)
-    cut = protocols.folds_by_seed(made, "speaker", [0, 1])
+    made = folds.make_folds(data.rows, protocol="speaker", seeds=[0, 1], n_folds=3)
+    cut = folds.folds_by_seed(made, "speaker", [0, 1])
     return run_baseline(name, data, cut, protocol="speaker", features="f", speaker_norm="none", **how)
 
 
@@ -289,9 +289,9 @@ def test_baselines_fitted_before_are_not_fitted_again(tables, monkeypatch, name)
 @pytest.mark.parametrize("name", BASELINES)
 def test_baselines_of_two_classes(tables, name):
     data = load(tables, drop=["joy"])
-    made = protocols.make_folds(data.rows, protocol="speaker", seeds=[0], n_folds=3)
+    made = folds.make_folds(data.rows, protocol="speaker", seeds=[0], n_folds=3)
     table = run_baseline(
-        name, data, protocols.folds_by_seed(made, "speaker", [0]), protocol="speaker", features="f", speaker_norm="none"
+        name, data, folds.folds_by_seed(made, "speaker", [0]), protocol="speaker", features="f", speaker_norm="none"
     )
     assert set(table.predicted) <= {"fear", "anger"} and len(table) == 32
     assert (table.filter(like="p_").idxmax(axis=1).str[2:] == table.predicted).all()
@@ -352,7 +352,7 @@ def unnamed(tables):
 
 def test_without_speakers_each_seed_and_fold_of_clips_chooses_for_itself(tables):
     data = load(unnamed(tables))
-    made = protocols.folds_by_seed(protocols.make_folds(data.rows, protocol="clip", seeds=[0, 1], n_folds=2), "clip", [0, 1])
+    made = folds.folds_by_seed(folds.make_folds(data.rows, protocol="clip", seeds=[0, 1], n_folds=2), "clip", [0, 1])
     result = experiment.run_protocol(
         System("mlp", "f"), data, made, protocol="clip", settings=RunSettings("clip", batch_size=16)
     )
@@ -370,8 +370,8 @@ def test_without_speakers_each_seed_and_fold_of_clips_chooses_for_itself(tables)
 def test_clips_tested_by_one_seed_do_not_choose_for_it_by_way_of_another(tables):
     """What a fold tests is in another seed's training: that seed's inner folds must not decide here."""
     data = load(unnamed(tables))
-    made = protocols.folds_by_seed(protocols.make_folds(data.rows, protocol="clip", seeds=[0, 1], n_folds=2), "clip", [0, 1])
-    test = next(roles["test"] for _, roles in protocols.iter_folds(made[0], data.rows))
+    made = folds.folds_by_seed(folds.make_folds(data.rows, protocol="clip", seeds=[0, 1], n_folds=2), "clip", [0, 1])
+    test = next(roles["test"] for _, roles in folds.iter_folds(made[0], data.rows))
     x = data.x.copy()
     x[test] *= -30
     same = (replace(data, x=one) for one in (data.x, x))
@@ -404,7 +404,7 @@ def test_baselines_without_speakers_and_with_a_class_that_a_fold_does_not_train(
     few = utterances[(utterances.emotion != "joy") | (utterances.file == "ajoy1") | (utterances.file == "ajoy2")]
     data = load(unnamed((features[features.file.isin(few.file)], few)))
     lonely = data.rows.file.isin(["ajoy1", "ajoy2"])
-    made = protocols.make_folds(data.rows, protocol="clip", seeds=[0], n_folds=2)
+    made = folds.make_folds(data.rows, protocol="clip", seeds=[0], n_folds=2)
     made = pd.concat(
         [
             made[~made.file.isin(["ajoy1", "ajoy2"])],

@@ -6,12 +6,12 @@ from unittest import mock
 
 import pytest
 from recordings import tone
-from ser_utils.experiments.trial import trial
 
 from ser_utils import corpora, features, models
 from ser_utils.core import paths
 from ser_utils.core.code_version import imported
 from ser_utils.core.errors import StudyError
+from ser_utils.experiments.trials import trial
 from ser_utils.features import augmentation
 
 PAGE = (paths.ROOT / "docs" / "extending.md").read_text(encoding="utf-8")

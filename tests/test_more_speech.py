@@ -12,7 +12,7 @@ from ser_utils.core import paths
 from ser_utils.core.errors import StudyError
 from ser_utils.core.tables import EXTRA_CORPUS, ORIGINAL
 from ser_utils.corpora import download
-from ser_utils.evaluation import leakage, protocols
+from ser_utils.evaluation import folds, leakage, protocols
 from ser_utils.evaluation.leakage import LeakError
 from ser_utils.experiments import baseline_runs, experiment, extra_corpora
 from ser_utils.experiments.experiment import Data, System
@@ -61,9 +61,7 @@ def joined(main, extra, speaker_norm="none"):
 def of(data, protocol="speaker", seeds=(0,)):
     """Folds of the corpus itself, as its own run made them."""
     rows = data.rows[~leakage.is_extra(data.rows)]
-    return protocols.folds_by_seed(
-        protocols.make_folds(rows, protocol=protocol, seeds=list(seeds), n_folds=3), protocol, list(seeds)
-    )
+    return folds.folds_by_seed(folds.make_folds(rows, protocol=protocol, seeds=list(seeds), n_folds=3), protocol, list(seeds))
 
 
 # Joining

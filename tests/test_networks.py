@@ -10,7 +10,7 @@ from ser_utils import models
 from ser_utils.core import paths
 from ser_utils.core.errors import StudyError
 from ser_utils.core.tables import ORIGINAL
-from ser_utils.evaluation import protocols
+from ser_utils.evaluation import folds
 from ser_utils.experiments import model_comparison
 
 TWO = ["original_mlp", "mlp"]
@@ -28,10 +28,10 @@ def quick(monkeypatch, tmp_path):
 def compared(tables, names=TWO, protocol="speaker", norms=("none",), **how):  # noqa: F811
     features, utterances = tables
     rows = features.merge(utterances, on="file")
-    made = protocols.make_folds(rows, protocol=protocol, seeds=[0], n_folds=2)
+    made = folds.make_folds(rows, protocol=protocol, seeds=[0], n_folds=2)
     both = {"original38": features, "functionals": features}
     how = {"protocol": protocol, "speaker_norms": list(norms), "drop": [], "rename": {}, **how}
-    return model_comparison.compare_models(names, both, utterances, protocols.folds_by_seed(made, protocol, [0]), **how)
+    return model_comparison.compare_models(names, both, utterances, folds.folds_by_seed(made, protocol, [0]), **how)
 
 
 def test_each_network_on_its_own_features_and_the_same_clips(tables):  # noqa: F811

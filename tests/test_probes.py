@@ -8,7 +8,7 @@ import pytest
 from test_experiment import MLP, ORIGINAL_MLP, load, quick, run, tables  # noqa: F401  (fixtures)
 
 from ser_utils.core.tables import UNKNOWN
-from ser_utils.evaluation import protocols
+from ser_utils.evaluation import folds, protocols
 from ser_utils.evaluation.calibration import apply_temperature, fit_temperature, from_predictions, of_norm, tempered
 from ser_utils.evaluation.leakage import LeakError
 from ser_utils.experiments import analysis, experiment
@@ -72,7 +72,7 @@ def test_a_calibration_that_saw_the_test_speaker_is_caught(tables):  # noqa: F81
 
 def test_temperatures_of_clips_are_by_seed_and_fold(tables):  # noqa: F811
     data = load((tables[0], tables[1].assign(speaker=UNKNOWN)))
-    made = protocols.folds_by_seed(protocols.make_folds(data.rows, protocol="clip", seeds=[0, 1], n_folds=2), "clip", [0, 1])
+    made = folds.folds_by_seed(folds.make_folds(data.rows, protocol="clip", seeds=[0, 1], n_folds=2), "clip", [0, 1])
     result = experiment.run_protocol(
         ORIGINAL_MLP, data, made, protocol="clip", settings=experiment.RunSettings("clip", batch_size=16)
     )
@@ -89,8 +89,8 @@ def test_temperatures_of_clips_are_by_seed_and_fold(tables):  # noqa: F811
 
 
 def test_a_fold_of_several_speakers_is_asked_speaker_by_speaker(tables, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(protocols, "MANY", 3)
-    monkeypatch.setattr(protocols.assign_groups, "__kwdefaults__", {"most": 3, "n": 2})
+    monkeypatch.setattr(protocols, "MAX_SINGLE", 3)
+    monkeypatch.setattr(protocols.assign_groups, "__kwdefaults__", {"max_single": 3, "n_groups": 2})
     raw, data = load(tables), load(tables, speaker_norm="speaker")
     result = run(MLP, data, "speaker")
     assert len(result.fitted) == 2 and set(result.selection.test_speaker.str.len()) == {3}

@@ -21,9 +21,7 @@ from ser_utils.corpora.folders import own_corpus
 from ser_utils.corpora.labels import check_labels, class_order, common_name, plain, unknown_labels
 from ser_utils.corpora.metadata import find_metadata_file, list_by_metadata
 from ser_utils.corpora.registry import CORPORA
-from ser_utils.corpora.validation import (
-    check_utterances,
-)
+from ser_utils.corpora.validation import check_utterances
 
 
 def get_corpus(name: str, scheme: str = "") -> Corpus:

@@ -11,6 +11,15 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
         "calibration": ["before_and_after", "coverage_of", "of_norm"],
+        "folds": [
+            "describe_left_out",
+            "folds_by_seed",
+            "held_out",
+            "iter_folds",
+            "make_folds",
+            "protocol_plan",
+            "train_test_overlap",
+        ],
         "leakage": ["LeakError", "check_fit", "plant_leaks"],
         "metrics": [
             "PREDICTIONS",
@@ -28,19 +37,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "uar",
             "unit_label",
         ],
-        "protocols": [
-            "PROTOCOLS",
-            "WORDS",
-            "check_protocols",
-            "describe_left_out",
-            "folds_by_seed",
-            "held_out",
-            "iter_folds",
-            "main_protocol",
-            "make_folds",
-            "protocol_plan",
-            "train_test_overlap",
-        ],
+        "protocols": ["PROTOCOLS", "Protocol", "check_protocols", "main_protocol", "wording"],
         "statistics": [
             "above_chance",
             "comparison_table",

@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ser_utils.core.errors import StudyError
 from ser_utils.core.tables import EXTRA_CORPUS, ORIGINAL
-from ser_utils.evaluation.protocols import SEPARATED
+from ser_utils.evaluation.protocols import PROTOCOLS, get_protocol
 
 DUPLICATE_HINT = ": the same recording is there twice, take one of the files out of the folder"
 
@@ -27,7 +27,7 @@ def check_fit(
     rows : pd.DataFrame [columns=file, variant, speaker, sentence, audio_sha256, ...]
         The rows of the feature table; `audio_sha256` is of the clip's samples, whatever file they came in.
     protocol : str
-        A name in `ser_utils.evaluation.protocols.SEPARATED`, which says what must not be shared. ``as_published`` is let through by this
+        A name in `ser_utils.evaluation.protocols.PROTOCOLS`, whose `separates` must not be shared. ``as_published`` is let through by this
         name alone: it exists to show what its leak costs.
     train, test : np.ndarray
         Row numbers.
@@ -45,18 +45,15 @@ def check_fit(
         if n := np.count_nonzero(is_extra(rows)[part]):
             what = "row of another corpus is" if n == 1 else "rows of other corpora are"
             raise LeakError(f"{protocol}: {n} {what} in {name}; extra corpora may train and nothing else.")
-    if protocol == "as_published":
+    entry = get_protocol(protocol)
+    if not entry.is_checked:
         return
-    if protocol not in SEPARATED:
-        raise LeakError(
-            f"The protocol {protocol!r} declares no boundary: add it to SEPARATED in ser_utils/evaluation/protocols.py."
-        )
     if not len(test):
         raise LeakError(f"{protocol}: a fold tests nothing.")
     if (rows.variant.to_numpy()[test] != ORIGINAL).any():
         raise LeakError(f"{protocol}: an augmented row is scored; only original clips may be.")
     for name, part in {"training": train, **(seen or {})}.items():
-        for column in (*SEPARATED[protocol], "audio_sha256"):
+        for column in (*entry.separates, "audio_sha256"):
             values = rows[column].to_numpy()
             shared = np.intersect1d(values[part], values[test])
             if shared.size:
@@ -93,7 +90,7 @@ def plant_leaks(
         np.arange(len(rows)),
         {name: (rows[name] == first[name]).to_numpy() for name in ("file", "speaker", "sentence")},
     )
-    apart = {name: name if name in SEPARATED[protocol] else "file" for name in ("speaker", "sentence")}
+    apart = {name: name if name in PROTOCOLS[protocol].separates else "file" for name in ("speaker", "sentence")}
     voice = number[same["speaker"] & ~same[apart["sentence"]]][:1]
     words = number[same["sentence"] & ~same[apart["speaker"]]][:1]
     copy = number[same["file"] & (rows.variant != ORIGINAL).to_numpy()][:1]
@@ -103,7 +100,7 @@ def plant_leaks(
             "rows": rows.assign(audio_sha256=rows.audio_sha256.where(number != train[0], first.audio_sha256))
         },
     }
-    if "speaker" not in SEPARATED[protocol]:
+    if "speaker" not in PROTOCOLS[protocol].separates:
         plants |= {
             f"the test clip in {part}": {"seen": {part: test[:1]}} for part in ("early stopping", "selection", "calibration")
         }
@@ -112,7 +109,7 @@ def plant_leaks(
         plants |= {
             f"the test voice in {part}": {"seen": {part: voice}} for part in ("early stopping", "selection", "calibration")
         }
-    if "sentence" in SEPARATED[protocol] and len(words):
+    if "sentence" in PROTOCOLS[protocol].separates and len(words):
         plants["the test sentence in another voice"] = {"train": [*train, *words]}
     if len(copy):
         plants["an augmented copy, scored"] = {"test": [*test, *copy]}

@@ -12,7 +12,7 @@ from sklearn.metrics import classification_report, confusion_matrix
 
 from ser_utils.core.parallel import Execution, parallel_map
 from ser_utils.core.tables import SYSTEM_COLUMNS, UNKNOWN
-from ser_utils.evaluation.protocols import SEPARATED, WORDS, main_protocol
+from ser_utils.evaluation.protocols import PROTOCOLS, main_protocol, wording
 
 METRICS = ("uar", "accuracy", "macro_f1")
 """Unweighted average recall (the headline: Schuller et al., INTERSPEECH 2009 challenge), accuracy, macro F1."""
@@ -248,7 +248,7 @@ def headline_text(metrics: pd.DataFrame, over: str = "speakers") -> str:
         What the intervals resample, from the function of that name.
     """
     main = main_protocol(metrics.protocol)
-    words = WORDS[main]
+    words = wording(main)
     original = (metrics.model == "original_mlp") & (metrics.features == "original38")
     model, features = ([*metrics[~original][["model", "features"]].itertuples(index=False)] or [("", "")])[0]
     uar = metrics[metrics.metric == "uar"].set_index(SYSTEM_COLUMNS)
@@ -298,7 +298,7 @@ def protocol_comparison(metrics: pd.DataFrame) -> pd.DataFrame:
     """
     uar = metrics[metrics.metric == "uar"]
     table = uar.pivot_table(index=SYSTEM_COLUMNS[1:], columns="protocol", values="value", sort=False)
-    table = table[[name for name in SEPARATED if name in table]]
+    table = table[[name for name in PROTOCOLS if name in table]]
     table = table[table.notna().all(axis=1)].copy()
     published = table.get("as_published", np.nan)
     table["cost_of_the_leak"] = 100 * (published - table[main_protocol(table.columns)])

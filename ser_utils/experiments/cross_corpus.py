@@ -16,9 +16,9 @@ from ser_utils.core.parallel import Execution
 from ser_utils.core.tables import ORIGINAL, UNKNOWN
 from ser_utils.corpora.corpus import Corpus
 from ser_utils.corpora.labels import class_order
+from ser_utils.evaluation.folds import folds_by_seed
 from ser_utils.evaluation.leakage import check_fit
 from ser_utils.evaluation.metrics import chance_level, metrics_with_intervals, resampling_unit
-from ser_utils.evaluation.protocols import folds_by_seed
 from ser_utils.experiments import baseline_runs
 from ser_utils.experiments.experiment import Data, Key, System, fit_system, make_fits, normalise, prediction_table
 from ser_utils.experiments.extra_corpora import corpus_prefixes, prefixed_columns, select_rows

@@ -13,9 +13,10 @@ from ser_utils.core.errors import StudyError
 from ser_utils.core.parallel import Execution
 from ser_utils.core.tables import FRAMES, ORIGINAL, PREDICTION_COLUMNS, SPEAKER_NORMS
 from ser_utils.corpora.labels import class_order, relabel
+from ser_utils.evaluation.folds import held_out, inner_groups, iter_folds
 from ser_utils.evaluation.leakage import check_fit, is_extra
 from ser_utils.evaluation.metrics import resampling_unit
-from ser_utils.evaluation.protocols import RANDOM, TEST, VALIDATION, WORDS, held_out, inner_groups, iter_folds, main_protocol
+from ser_utils.evaluation.protocols import PROTOCOLS, TEST, VALIDATION, main_protocol, wording
 from ser_utils.features.registry import FEATURE_SETS, get_feature_set
 from ser_utils.models.registry import Model, build_network, get_model, with_normalisation, with_random_search
 from ser_utils.models.sequences import pad_sequences
@@ -115,7 +116,7 @@ def study_limits(rows: pd.DataFrame, protocols: list[str], *, wanted: list[str],
         Normalisations asked for.
     """
     main = main_protocol(protocols)
-    said = [f"The main protocol, which gives the headline, is `{main}`: {WORDS[main].one}."]
+    said = [f"The main protocol, which gives the headline, is `{main}`: {wording(main).one}."]
     if main != "speaker":
         said.append(
             "No speaker is left out: no result here says how well emotion is heard in a voice that training does not know."
@@ -370,7 +371,7 @@ def run_protocols(
 
 def selection_key(key: Key, protocol: str) -> int | Key:
     """For what a fit's settings are chosen: its fold, or (seed, fold) where each seed has folds of its own."""
-    return key if protocol in RANDOM else key[1]
+    return key if PROTOCOLS[protocol].is_random else key[1]
 
 
 def select_settings(
@@ -419,7 +420,7 @@ def select_settings(
             for number in range(len(entry.choices))
         ]
         best = int(np.argmax([score for _, score in scored]))
-        where = {"seed": keys[0][0]} if protocol in RANDOM else {}
+        where = {"seed": keys[0][0]} if PROTOCOLS[protocol].is_random else {}
         where |= {"fold": keys[0][1], "test_speaker": " ".join(data.rows.speaker.iloc[fits[keys[0]].test].unique())}
         rows += [
             {**where, "settings": _said(settings), "epochs": epochs, "inner_score": score, "chosen": number == best}

@@ -6,8 +6,9 @@ import pandas as pd
 
 from ser_utils.core.parallel import Execution
 from ser_utils.corpora.utterances import get_corpus, utterance_table
+from ser_utils.evaluation.folds import folds_by_seed, make_folds, obstacles
 from ser_utils.evaluation.metrics import metrics_with_intervals
-from ser_utils.evaluation.protocols import folds_by_seed, main_protocol, make_folds, possible
+from ser_utils.evaluation.protocols import main_protocol
 from ser_utils.experiments.experiment import (
     RunSettings,
     System,
@@ -64,7 +65,7 @@ def trial(
     how = {"root": entry.root, "features": [system.features], "variants": list(variants), "strengths": STRENGTHS}
     table = feature_tables(list(utterances.file), execution=Execution(n_jobs), **how)[system.features]
     data = load_data(table, utterances, drop=[], rename={}, speaker_norm=speaker_norm)
-    protocol = main_protocol([name for name, why_not in possible(data.rows).items() if not why_not])
+    protocol = main_protocol([name for name, why_not in obstacles(data.rows).items() if not why_not])
     seeds = list(range(n_seeds))
     folds = folds_by_seed(make_folds(data.rows, protocol=protocol, seeds=seeds, n_folds=5), protocol, seeds)
     augmented = True if variants else None

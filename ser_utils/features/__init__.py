@@ -10,7 +10,7 @@ import lazy_loader as lazy
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
-        "augmentation": ["AUGMENTATIONS", "STRENGTHS", "augment", "check_strengths", "check_variants"],
+        "augmentation": ["AUGMENTATIONS", "Augmentation", "STRENGTHS", "augment", "check_strengths", "check_variants"],
         "extraction": ["feature_tables"],
         "f0": ["signal_measures"],
         "functionals": ["describe_functionals"],

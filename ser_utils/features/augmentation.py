@@ -1,10 +1,11 @@
 """Data augmentation: each function changes one recording, mono or of several channels, and a registry names them.
 
-To add one, write a function ``(y, sr, rng, strengths) -> y`` and enter it in `AUGMENTATIONS`.
+To add one, write a function ``(y, sr, rng, strengths) -> y`` and add an `Augmentation` to `AUGMENTATIONS`.
 """
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import librosa
 import numpy as np
@@ -61,25 +62,29 @@ def shift(y: np.ndarray, sr: int, rng: np.random.Generator, strengths: Mapping) 
     return np.roll(y, round(rng.uniform(-1, 1) * strengths["shift_max_s"] * sr), axis=-1)
 
 
-AUGMENTATIONS: dict[str, Callable] = {
-    "noise": noise,
-    "stretch": stretch,
-    "pitch": pitch,
-    "stretch_pitch": stretch_pitch,
-    "shift": shift,
+@dataclass(frozen=True)
+class Augmentation:
+    """A registered augmentation."""
+
+    change: Callable[[np.ndarray, int, np.random.Generator, Mapping], np.ndarray]
+    """``(y, sr, rng, strengths) -> y``: a recording [shape=(..., n)] and its rate in Hz to a changed one [shape=(..., m)]."""
+    strengths: tuple[str, ...] = tuple(STRENGTHS)
+    """Keys of `STRENGTHS` that it uses: others can change without its features being computed again."""
+    is_random: bool = True
+    """Whether it draws from `rng`."""
+
+
+AUGMENTATIONS: dict[str, Augmentation] = {
+    "noise": Augmentation(noise, strengths=("noise_amplitude",)),
+    "stretch": Augmentation(stretch, strengths=("stretch_rate",), is_random=False),
+    "pitch": Augmentation(pitch, strengths=("pitch_steps",), is_random=False),
+    "stretch_pitch": Augmentation(stretch_pitch, strengths=("stretch_rate", "pitch_steps"), is_random=False),
+    "shift": Augmentation(shift, strengths=("shift_max_s",)),
 }
-USES = {
-    "noise": ("noise_amplitude", "clip"),
-    "stretch": ("stretch_rate",),
-    "pitch": ("pitch_steps",),
-    "stretch_pitch": ("stretch_rate", "pitch_steps"),
-    "shift": ("shift_max_s", "clip"),
-}
-"""What each depends on besides the recording: strengths, and ``clip`` where it is random. One not listed depends on all."""
 
 
 def augment(
-    y: np.ndarray, *, sr: int, variant: str, strengths: Mapping, clip: str, seed: int, change: Callable | None = None
+    y: np.ndarray, *, sr: int, variant: str, strengths: Mapping, clip: str, seed: int, entry: Augmentation | None = None
 ) -> np.ndarray:
     """One variant of a recording.
 
@@ -98,7 +103,7 @@ def augment(
         on which clips were done before it, or where.
     seed : int
         Seed of the study.
-    change : callable, optional
+    entry : Augmentation, optional
         The augmentation itself, where it is not registered in this process.
 
     Returns
@@ -112,21 +117,20 @@ def augment(
     """
     if variant == ORIGINAL:
         return y
-    if change is None:
+    if entry is None:
         check_variants([variant])
-        change = AUGMENTATIONS[variant]
+        entry = AUGMENTATIONS[variant]
     digest = hashlib.sha256(f"{seed}/{clip}/{variant}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
-    return change(y, sr, rng, strengths).astype(np.float32, copy=False)
+    return entry.change(y, sr, rng, strengths).astype(np.float32, copy=False)
 
 
-def depends_on(variant: str, *, strengths: Mapping, clip: str, seed: int) -> dict:
-    """What `augment` makes a variant from besides the recording: settings that change nothing are left out."""
-    if variant == ORIGINAL:
+def depends_on(entry: Augmentation | None, *, strengths: Mapping, clip: str, seed: int) -> dict:
+    """What `augment` makes a variant from besides the recording; settings that have no effect on it are left out."""
+    if entry is None:
         return {}
-    uses = USES.get(variant, (*strengths, "clip"))
-    random = {"clip": clip, "seed": seed} if "clip" in uses else {}
-    return {name: value for name, value in strengths.items() if name in uses} | random
+    random = {"clip": clip, "seed": seed} if entry.is_random else {}
+    return {name: value for name, value in strengths.items() if name in entry.strengths} | random
 
 
 def check_variants(variants: list[str]) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from ser_utils.core.parallel import Execution, parallel_map, run_on_workers
 from ser_utils.core.paths import file_hash, file_hashes
 from ser_utils.core.progress import progress, waiting
 from ser_utils.core.tables import FRAMES, ORIGINAL
-from ser_utils.features.augmentation import AUGMENTATIONS, augment, check_strengths, check_variants, depends_on
+from ser_utils.features.augmentation import AUGMENTATIONS, Augmentation, augment, check_strengths, check_variants, depends_on
 from ser_utils.features.f0 import f0_contour
 from ser_utils.features.registry import FeatureSet, get_feature_set
 
@@ -31,11 +31,11 @@ class Cell:
     features: str
     variant: str
     feature_set: FeatureSet
-    change: Callable | None
+    augmentation: Augmentation | None
 
     def code(self) -> str | None:
         """The version of the code that computes it."""
-        change = [self.change] if self.change else []
+        change = [self.augmentation.change] if self.augmentation else []
         return code_version.version(
             self.feature_set.extract, *change, "ser_utils.features.augmentation", "ser_utils.core.audio", alone=__name__
         )
@@ -79,7 +79,9 @@ def clip_features(
         for entry, group in itertools.groupby(cells, key=lambda cell: cell.feature_set):
             own, sr = resample_and_mix(y, native_sr, sr=entry.sr, mono=entry.mono)
             for cell in group:
-                made = augment(own, sr=sr, variant=cell.variant, strengths=strengths, clip=clip, seed=seed, change=cell.change)
+                made = augment(
+                    own, sr=sr, variant=cell.variant, strengths=strengths, clip=clip, seed=seed, entry=cell.augmentation
+                )
                 rows.append(np.asarray(entry.extract(made, sr), np.float32))
     return rows
 
@@ -186,7 +188,7 @@ def _computed(
 
 def _entry(cell: Cell, sha256: str, *, strengths: Mapping, clip: str, seed: int) -> str:
     """The name under which a row is kept."""
-    made = depends_on(cell.variant, strengths=strengths, clip=clip, seed=seed)
+    made = depends_on(cell.augmentation, strengths=strengths, clip=clip, seed=seed)
     entry = {"sr": cell.feature_set.sr, "mono": cell.feature_set.mono}
     return cache.key(code=cell.code(), audio=sha256, features=cell.features, variant=cell.variant, **entry, **made)
 

@@ -32,6 +32,8 @@ class FeatureSet:
     hear the voice at different times, and the average of their waveforms is a comb filter."""
     sequences: bool = False
     """Whether a recording gives a sequence of rows, as many as it is long."""
+    file_type: str = "npz"
+    """Type of the file that the table is saved in: ``npz``, compact and exact, or ``csv``."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -40,15 +42,15 @@ class FeatureSet:
 
 
 FEATURE_SETS = {
-    "original38": FeatureSet(original38.NAMES, original38.SR, original38.original38),
+    "original38": FeatureSet(original38.NAMES, original38.SR, original38.original38, file_type="csv"),
     "functionals": FeatureSet(functionals.names, 16_000, functionals.functionals, mono=False),
     "log_mel": FeatureSet(log_mel.NAMES, 16_000, log_mel.log_mel, mono=False, sequences=True),
 }
 
 
 def feature_file_name(features: str) -> str:
-    """Where a set's table stands in ``out/<corpus>/``: the original's small one as CSV, larger ones as compact binary."""
-    return f"features_{features}.{'csv' if features == 'original38' else 'npz'}"
+    """Name of the file in ``out/<corpus>/`` that the table of a feature set is saved in."""
+    return f"features_{features}.{get_feature_set(features).file_type}"
 
 
 def get_feature_set(name: str) -> FeatureSet:

@@ -15,23 +15,15 @@ from matplotlib.figure import Figure
 from ser_utils.core.errors import StudyError
 from ser_utils.core.tables import SYSTEM_COLUMNS
 from ser_utils.evaluation.calibration import ece_of
-from ser_utils.evaluation.protocols import main_protocol
+from ser_utils.evaluation.protocols import PROTOCOLS, main_protocol
 from ser_utils.evaluation.statistics import system_name
 from ser_utils.figures import plots
 
-LADDER = {
-    "as_published": "as published:\nrandom rows",
-    "clip": "clip:\na new recording\nof a known voice",
-    "sentence": "sentence:\nnew words\nin a known voice",
-    "speaker": "speaker:\na new voice,\nknown words",
-    "speaker_sentence": "speaker_sentence:\na new voice\nand new words",
-}
-"""The protocols from the wrong way to the hardest, and what the test holds that training has not heard."""
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#8c8c8c"
 SYSTEM_COLOURS = [BLUE, ORANGE, GREEN, "#cc79a7", "#e69f00", "#56b4e9", "#7a5c00", "#5b4a9e", "#8c8c8c", "#000000"]
 """A colour each for model and features, in order of appearance; per-speaker normalisation is told by the marker."""
-COST = "cost of the leak:\nas published minus\n{main}, points"
-"""The cost of the leak is what ``as_published`` adds to the main protocol."""
+COST = "leakage gap:\nas published minus\n{main}, points"
+"""The leakage gap is what ``as_published`` adds to the main protocol."""
 KINDS = {"ours": BLUE, "ours, normalised by speaker": GREEN, "hand-crafted": ORANGE, "frozen encoder": GREY}
 ABOVE = {"loc": "lower left", "bbox_to_anchor": (-0.01, 1.0), "ncols": 4, "borderaxespad": 0}
 """A legend between title and axes, where it covers no mark."""
@@ -77,11 +69,11 @@ def protocol_comparison(metrics: pd.DataFrame, chance: float, notice: str = "", 
         What the intervals resample, from `ser_utils.evaluation.metrics.unit_label`.
     """
     uar = metrics[metrics.metric == "uar"]
-    protocols = [name for name in LADDER if name in set(uar.protocol)]
+    protocols = [name for name in PROTOCOLS if name in set(uar.protocol)]
     systems = [(keys, table.set_index("protocol")) for keys, table in uar.groupby(SYSTEM_COLUMNS[1:], sort=False)]
     ends = ["as_published", main_protocol([*protocols, "clip"])]
     leak = set(ends) <= set(protocols)
-    columns = [LADDER[name] for name in protocols] + [COST.format(main=ends[1])] * leak
+    columns = [f"{name}:\n{PROTOCOLS[name].label}" for name in protocols] + [COST.format(main=ends[1])] * leak
     heights = (4.2, 0.27 * len(systems))
     fig, (ax, values) = plt.subplots(2, 1, sharex=True, figsize=(12, 1.7 + sum(heights)), height_ratios=heights)
     colours = dict(zip(dict.fromkeys(keys[:2] for keys, _ in systems), itertools.cycle(SYSTEM_COLOURS), strict=False))

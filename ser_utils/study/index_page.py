@@ -9,7 +9,7 @@ import pandas as pd
 from ser_utils import corpora
 from ser_utils.core import paths
 from ser_utils.evaluation.metrics import headline_text, unit_label
-from ser_utils.evaluation.protocols import WORDS, main_protocol
+from ser_utils.evaluation.protocols import main_protocol, wording
 from ser_utils.study import report
 from ser_utils.study.notebooks import about, list_notebooks
 from ser_utils.study.parameters import known_parameters, versions
@@ -32,7 +32,7 @@ def write_run_index(name: str, corpus: str, parameters: Mapping, failures: Mappi
     key_figure = report.Picture(
         out / "headline.png",
         f"Bars of unweighted average recall of the original network and the study's, 95 % intervals over {over}, and chance.",
-        f"Grey: tested on voices and clips that training has heard. Blue: on {WORDS[main].many}.",
+        f"Grey: tested on voices and clips that training has heard. Blue: on {wording(main).many}.",
     )
     entries = []
     for book in list_notebooks():

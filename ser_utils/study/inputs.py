@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ser_utils import corpora
 from ser_utils.core import paths
 from ser_utils.core.errors import StudyError
-from ser_utils.study.notebooks import about, execute_notebook, list_notebooks
+from ser_utils.study.notebooks import execute_notebook, expand_names, list_notebooks, written_files
 
 
 def ensure_files(corpus: str, run: str, *files: str) -> None:
@@ -20,17 +20,17 @@ def ensure_files(corpus: str, run: str, *files: str) -> None:
     run : str
         Name of the run's folder, from `ser_utils.core.paths.run_name`.
     files : str
-        Names of files in ``out/<run>/``; each notebook's metadata lists what it writes.
+        Names of files in ``out/<run>/``; ``features_*`` stands for the tables of all feature sets. Each notebook's metadata
+        lists what it writes.
 
     Raises
     ------
     StudyError
         An earlier notebook fails, or writes no such file.
     """
-    known = corpora.get_corpus(corpus)
+    known, files = corpora.get_corpus(corpus), expand_names(files)
     for book in list_notebooks():
-        writes = about(book).get("writes", [])
-        wanted = [name for name in files if name in writes and not (paths.OUT / run / name).exists()]
+        wanted = [name for name in files if name in written_files(book) and not (paths.OUT / run / name).exists()]
         if wanted:
             variant = run.removeprefix(known.name).removeprefix("-")
             failed = execute_notebook(book, paths.out_dir(run) / "executed" / book.name, {"CORPUS": corpus, "VARIANT": variant})

@@ -26,7 +26,8 @@ from ser_utils import corpora
 from ser_utils.core import paths
 from ser_utils.core.audio import SUFFIXES
 from ser_utils.core.errors import StudyError
-from ser_utils.study import notebooks, parameters
+from ser_utils.study import notebooks
+from ser_utils.study.parameters import known_parameters, versions
 from ser_utils.study.stages import EXECUTION
 
 CODE = ("ser_utils", "notebooks", "requirements.lock")
@@ -85,7 +86,7 @@ def write(run: str, corpus: str, parameters: Mapping, *, facts: Mapping | None =
     """
     known = corpora.get_corpus(corpus).name
     out, variant = paths.out_dir(run), run.removeprefix(known).removeprefix("-")
-    used = {name: ast.literal_eval(entry["default"]) for name, entry in parameters.known_parameters().items()}
+    used = {name: ast.literal_eval(entry["default"]) for name, entry in known_parameters().items()}
     used |= {"VARIANT": variant, **parameters, "CORPUS": known}  # where a corpus of the user's own lies is in source.json
     extra = {corpora.get_corpus(name).name: _recordings(name) for name in used.get("EXTRA_CORPORA", [])}
     used |= {"EXTRA_CORPORA": list(extra)} if extra else {}
@@ -156,7 +157,7 @@ def _surroundings() -> dict[str, object]:
     numpy_built = np.show_config(mode="dicts").get("SIMD Extensions", {})
     return {
         "threads": THREADS,
-        "versions": parameters.versions(),
+        "versions": versions(),
         "platform": {
             "system": platform.system(),
             "machine": platform.machine(),

@@ -6,12 +6,13 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import nbformat
 
 from ser_utils.core import paths
+from ser_utils.features.registry import FEATURE_SETS, feature_file_name
 
 KERNEL = "python3"
 
@@ -28,8 +29,19 @@ def list_notebooks() -> list[Path]:
 
 
 def about(book: Path) -> dict:
-    """What a notebook says of itself: what it reads and writes, and how it stands in the index."""
+    """The ``ser`` metadata of a notebook: which files it reads and writes, and its entry in the index."""
     return nbformat.read(book, as_version=4).metadata.get("ser", {})
+
+
+def written_files(book: Path) -> list[str]:
+    """Names of the files in ``out/<run>/`` that a notebook writes, from its metadata."""
+    return expand_names(about(book).get("writes", []))
+
+
+def expand_names(names: Iterable[str]) -> list[str]:
+    """File names in which ``features_*`` stands for the tables of all registered feature sets."""
+    tables = [feature_file_name(name) for name in FEATURE_SETS]
+    return [file for name in names for file in (tables if name == "features_*" else [name])]
 
 
 def execute_notebook(book: Path, executed: Path, parameters: Mapping, *, progress: str | None = None) -> str | None:

@@ -18,11 +18,11 @@ from ser_utils.core.errors import StudyError
 from ser_utils.study import manifest
 from ser_utils.study.index_page import render_notebook, write_run_index
 from ser_utils.study.inputs import ensure_extra_corpora
-from ser_utils.study.notebooks import about, environment, execute_notebook, list_notebooks
+from ser_utils.study.notebooks import environment, execute_notebook, expand_names, list_notebooks, written_files
 from ser_utils.study.parameters import known_parameters, parse_settings
 from ser_utils.study.stages import Stage
 
-PREPARED = ("utterances.csv", "folds.csv", "features_original38.csv", "features_functionals.npz", "features_log_mel.npz")
+PREPARED = ("utterances.csv", "folds.csv", "features_*")
 """What a corpus must have before another may train on it as well."""
 
 
@@ -139,11 +139,11 @@ def _prepare_extra(corpus: str, extra: Sequence[str]) -> None:
     """
     for given, name in zip(extra, ensure_extra_corpora(corpus, extra), strict=True):
         entry = corpora.get_corpus(given)
-        there = all((paths.OUT / name / file).exists() for file in PREPARED)
+        there = all((paths.OUT / name / file).exists() for file in expand_names(PREPARED))
         if there and not entry.is_own and not corpora.has_audio(entry.root):
             continue  # what was made of its recordings is all that is needed
         _see_that_it_is_there(entry)
-        books = [book for book in list_notebooks() if {*PREPARED} & {*about(book).get("writes", [])}]
+        books = [book for book in list_notebooks() if {*expand_names(PREPARED)} & {*written_files(book)}]
         stages = [Stage(book, name, given, {"CORPUS": given}).as_before() for book in books]
         with _alone(name):
             if there and all(stage.is_done() for stage in stages):
@@ -183,7 +183,7 @@ def _check_earlier(first: Path, name: str) -> None:
     for book in list_notebooks():
         if book.stem >= first.stem:
             return
-        for file in about(book).get("writes", []):
+        for file in written_files(book):
             if not (paths.OUT / name / file).exists():
                 raise StudyError(
                     f"--from {first.stem[:2]}: {file}, which {book.stem} writes, is not in out/{name}; run without --from."
