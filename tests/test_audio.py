@@ -13,6 +13,8 @@ import soundfile as sf
 from ser_utils import audio
 from ser_utils.audio import AudioError, check_signal, describe, f0_contour, level_dbfs, measures, players, read_audio
 
+pytestmark = pytest.mark.numeric
+
 
 def tone(f0_hz=220.0, sr=16_000, duration_s=1.0, peak=0.5):
     return (peak * np.sin(2 * np.pi * f0_hz * np.arange(round(duration_s * sr)) / sr)).astype(np.float32)

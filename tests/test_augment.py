@@ -12,6 +12,8 @@ from ser_utils.audio import f0_contour
 from ser_utils.augment import AUGMENTATIONS, ORIGINAL, STRENGTHS, augment, check_strengths, check_variants
 from ser_utils.errors import StudyError
 
+pytestmark = pytest.mark.numeric
+
 SR = 16_000
 NAMES = [f"f1/joy-f1-{i}.wav" for i in range(200)]
 

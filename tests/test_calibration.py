@@ -8,6 +8,8 @@ from scipy import special
 from ser_utils import calibration
 from ser_utils.errors import StudyError
 
+pytestmark = pytest.mark.numeric
+
 
 def softmax(logits):
     return special.softmax(logits, axis=1)

@@ -19,6 +19,8 @@ from ser_utils.features import (
 )
 from ser_utils.original38 import NAMES
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.fixture
 def table():

@@ -16,6 +16,8 @@ from ser_utils.functionals import describe, functionals, names, statistics
 from ser_utils.prosody import f0_steps
 from ser_utils.spectra import HZ, mel_tracks, shape_tracks
 
+pytestmark = pytest.mark.numeric
+
 SR = 16_000
 DEMO = paths.ROOT / "data" / "demo"
 CLIPS = [DEMO / file for file in ("f1/dis-f1-b1.ogg", "f3/pau-f3-l4.ogg", "m1/dis-m1-b1.ogg", "m2/pau-m2-l4.ogg")]

@@ -10,6 +10,8 @@ from sklearn.metrics import f1_score, recall_score
 from ser_utils import metrics
 from ser_utils.corpora import UNKNOWN
 
+pytestmark = pytest.mark.numeric
+
 CLASSES = ["neutral", "joy", "anger", "fear"]
 
 

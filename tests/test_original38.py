@@ -9,6 +9,8 @@ from ser_utils import original38, paths, short_time
 from ser_utils.audio import read_audio
 from ser_utils.original38 import NAMES
 
+pytestmark = pytest.mark.numeric
+
 DEMO = paths.ROOT / "data" / "demo"
 EMOVO = paths.DATA / "EMOVO"
 PUBLISHED = pd.read_csv(paths.ROOT / "tests" / "published_original38.csv", index_col="file")

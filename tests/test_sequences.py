@@ -10,6 +10,8 @@ from ser_utils.log_mel import FLOOR_DB, FRAME_S, NAMES, log_mel
 from ser_utils.models import MODELS
 from ser_utils.training import Fit, fit_all
 
+pytestmark = pytest.mark.numeric
+
 SEQUENCES = [name for name, entry in MODELS.items() if entry.sequences]
 RNG = np.random.default_rng(0)
 N_BANDS = 10

@@ -10,6 +10,8 @@ from sklearn.metrics import recall_score
 from ser_utils import metrics, stats
 from ser_utils.errors import StudyError
 
+pytestmark = pytest.mark.numeric
+
 CLASSES = ["neutral", "joy", "anger", "fear"]
 SETUP = {"protocol": "speaker", "model": "m", "features": "f", "speaker_norm": "none"}
 

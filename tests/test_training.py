@@ -16,6 +16,8 @@ from ser_utils.guard import LeakError
 from ser_utils.models import MODELS
 from ser_utils.training import Fit
 
+pytestmark = pytest.mark.numeric
+
 MLP = MODELS["original_mlp"]
 
 
