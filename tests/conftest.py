@@ -1,11 +1,17 @@
 """Fixtures that several test files share."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
 from browser import NAMES, find_chromium, launch
 from playwright.sync_api import Browser
+
+# A shell without job control starts background commands with SIGINT ignored, and every child would inherit that: tests that
+# interrupt a child would wait for it in vain. With a handler set here, children start with the default action.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # Per module, not per session: while Playwright runs its event loop, papermill cannot run one of its own.

@@ -15,6 +15,8 @@ from ser_utils.core.audio import AudioError, check_signal, describe, level_dbfs,
 from ser_utils.features.f0 import f0_contour, signal_measures
 from ser_utils.figures.players import audio_players
 
+pytestmark = pytest.mark.numeric
+
 
 def tone(f0_hz=220.0, sr=16_000, duration_s=1.0, peak=0.5):
     return (peak * np.sin(2 * np.pi * f0_hz * np.arange(round(duration_s * sr)) / sr)).astype(np.float32)

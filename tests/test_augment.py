@@ -13,6 +13,8 @@ from ser_utils.features import augmentation
 from ser_utils.features.augmentation import AUGMENTATIONS, STRENGTHS, augment, check_strengths, check_variants
 from ser_utils.features.f0 import f0_contour
 
+pytestmark = pytest.mark.numeric
+
 SR = 16_000
 NAMES = [f"f1/joy-f1-{i}.wav" for i in range(200)]
 

@@ -8,6 +8,8 @@ from scipy import special
 from ser_utils.core.errors import StudyError
 from ser_utils.evaluation import calibration
 
+pytestmark = pytest.mark.numeric
+
 
 def softmax(logits):
     return special.softmax(logits, axis=1)

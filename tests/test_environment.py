@@ -112,16 +112,16 @@ def is_one_sentence(done, *words):
     return True
 
 
-def test_first_start_makes_venv_from_the_lock_and_the_second_adds_under_two_seconds(study):
+def test_first_start_makes_venv_from_the_lock_and_the_second_only_starts_the_study(study):
     assert runs_in(study.start("demo", "--set", "N_SEEDS=1"), study.root / ".venv/bin/python")
     locked, own = study.calls("-m pip install")
     assert "--require-hashes" in locked and locked.endswith(f"-r {study.root}/requirements.lock")
     assert "--no-deps" in own and own.endswith(f"-e {study.root}")
     assert study.calls("-m ser_utils") == ["-m ser_utils run demo --set N_SEEDS=1"]
-    began = time.monotonic()
+    first = len(study.calls(""))
     assert runs_in(study.start(), study.root / ".venv/bin/python")
-    assert time.monotonic() - began < 2
-    assert len(study.calls("-m pip install")) == 2 and len(study.calls("-m venv")) == 1
+    version, run = study.calls("")[first:]
+    assert version.startswith("-c import sys; pass; sys.exit(") and run == "-m ser_utils run"
 
 
 def test_started_through_a_link_from_another_folder(study):

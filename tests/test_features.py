@@ -18,6 +18,8 @@ from ser_utils.features.registry import (
     write_features,
 )
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.fixture
 def table():

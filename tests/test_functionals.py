@@ -17,6 +17,8 @@ from ser_utils.features.low_level_descriptors import N_FFT_LONG, cepstral_peak_p
 from ser_utils.features.prosody import f0_steps
 from ser_utils.features.spectra import HZ, mel_llds, shape_llds
 
+pytestmark = pytest.mark.numeric
+
 SR = 16_000
 DEMO = paths.ROOT / "data" / "demo"
 CLIPS = [DEMO / file for file in ("f1/dis-f1-b1.ogg", "f3/pau-f3-l4.ogg", "m1/dis-m1-b1.ogg", "m2/pau-m2-l4.ogg")]

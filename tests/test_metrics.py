@@ -11,6 +11,8 @@ from ser_utils.core import tables
 from ser_utils.core.tables import UNKNOWN
 from ser_utils.evaluation import metrics
 
+pytestmark = pytest.mark.numeric
+
 CLASSES = ["neutral", "joy", "anger", "fear"]
 
 

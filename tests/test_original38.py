@@ -10,6 +10,8 @@ from ser_utils.core.audio import read_audio
 from ser_utils.features import original38, short_time
 from ser_utils.features.original38 import NAMES
 
+pytestmark = pytest.mark.numeric
+
 DEMO = paths.ROOT / "data" / "demo"
 EMOVO = paths.DATA / "EMOVO"
 PUBLISHED = pd.read_csv(paths.ROOT / "tests" / "published_original38.csv", index_col="file")

@@ -11,6 +11,8 @@ from ser_utils.models import sequences
 from ser_utils.models.registry import MODELS
 from ser_utils.models.training import Fit, fit_all
 
+pytestmark = pytest.mark.numeric
+
 SEQUENCES = [name for name, entry in MODELS.items() if entry.sequences]
 RNG = np.random.default_rng(0)
 N_BANDS = 10

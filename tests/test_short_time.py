@@ -33,7 +33,7 @@ SIGNALS = {
 }
 RATES = (0.5, 0.8, 0.8 * 2 ** (-0.7 / 12), 1.0, 1.25, 3.3)
 
-pytestmark = pytest.mark.filterwarnings("ignore:n_fft=.* is too large for input signal")
+pytestmark = [pytest.mark.numeric, pytest.mark.filterwarnings("ignore:n_fft=.* is too large for input signal")]
 
 
 @pytest.fixture(params=SIGNALS)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.spatial.distance import pdist
 from sklearn.metrics import log_loss, recall_score
 
 from ser_utils.core import cache, paths
@@ -16,6 +17,8 @@ from ser_utils.models import training
 from ser_utils.models.backend import keras
 from ser_utils.models.registry import MODELS
 from ser_utils.models.training import Fit
+
+pytestmark = pytest.mark.numeric
 
 MLP = MODELS["original_mlp"]
 
@@ -184,10 +187,13 @@ def test_fits_that_train_on_the_same_rows_are_trained_once_and_measured_each(blo
     longer = Fit(train=np.arange(90), validation=np.arange(90, 110), seed=0, epochs=5)
     assert training._shared([one, other, longer]) == [[0, 1], [2]]
     together, alone = fit(x, y, [one, other]), [fit(x, y, [each])[0] for each in (one, other)]
+    # The last bits of a row's probabilities depend, on some processors, on the number of rows that are computed with it.
     for a, b in zip(together, alone, strict=True):
-        pd.testing.assert_frame_equal(a.history, b.history)
-        np.testing.assert_array_equal(a.validation, b.validation)
-        np.testing.assert_array_equal(a.probabilities, b.probabilities)
+        pd.testing.assert_frame_equal(a.history, b.history, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(a.validation, b.validation, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(a.probabilities, b.probabilities, rtol=0, atol=1e-5)
+        for epoch in b.validation:
+            assert pdist(epoch, "chebyshev").min() > 2e-5, "no two rows are within the tolerance"
     assert together[0].validation.shape == (4, 20, 3) and together[1].validation.shape == (4, 40, 3)
 
 
