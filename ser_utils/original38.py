@@ -5,7 +5,7 @@ import functools
 import librosa
 import numpy as np
 
-from ser_utils import short_time
+from ser_utils import short_time, tuning
 
 NAMES = (
     *(f"chroma_{note}" for note in ("C", "Cs", "D", "Ds", "E", "F", "Fs", "G", "Gs", "A", "As", "B")),
@@ -22,8 +22,6 @@ SR = 48_000
 """The original's sample rate in Hz."""
 N_FFT, HOP = 2048, 512
 """Frame length and step in samples, librosa's own."""
-TUNING_HZ = 4000
-"""librosa estimates the tuning of chroma from peaks up to here."""
 
 
 def original38(y: np.ndarray, sr: int) -> np.ndarray:
@@ -47,10 +45,12 @@ def original38(y: np.ndarray, sr: int) -> np.ndarray:
         (Davis and Mermelstein, 1980).
     """
     cut = short_time.frames(np.asarray(y, np.float32), n_fft=N_FFT, hop=HOP, pad_mode="reflect")
-    power = short_time.powers(cut, short_time.hann(N_FFT, N_FFT))  # [shape=(n_frames, 1 + N_FFT // 2)]
+    window = short_time.hann(N_FFT, N_FFT)
+    power = short_time.powers(cut, window)  # [shape=(n_frames, 1 + N_FFT // 2)]
+    tuning_st = tuning.estimate_tuning(power, sr, lambda: short_time.powers(cut, window, dtype=np.float64))
     log_mel = librosa.power_to_db(mel_filters(sr) @ power.T)
     contours = (
-        chroma(power, sr),
+        chroma(power, sr, tuning_st),
         np.sqrt(np.einsum("ij,ij->i", cut, cut) / N_FFT),
         *np.concatenate([shape(power[block], sr) for block in short_time.blocks(len(power))], axis=1),
         zero_crossings(y),
@@ -71,20 +71,24 @@ def chroma_filters(sr: int, tuning: float) -> np.ndarray:
     return librosa.filters.chroma(sr=sr, n_fft=N_FFT, tuning=tuning, n_chroma=12)
 
 
-def chroma(power: np.ndarray, sr: int) -> np.ndarray:
-    """`librosa.feature.chroma_stft` of power spectra [shape=(n_frames, n_bins)]: 12 notes [shape=(12, n_frames)].
+def chroma(power: np.ndarray, sr: int, tuning_st: float) -> np.ndarray:
+    """Chroma, as `librosa.feature.chroma_stft` computes it.
 
-    The tuning is estimated from peaks below `TUNING_HZ` alone, so only the bins below need to be searched for them.
+    Parameters
+    ----------
+    power : np.ndarray [shape=(n_frames, 1 + N_FFT // 2)]
+        Power spectra.
+    sr : int
+        Sample rate in Hz.
+    tuning_st : float
+        Deviation from A4 = 440 Hz in semitones, from `ser_utils.tuning.estimate_tuning`.
+
+    Returns
+    -------
+    np.ndarray [shape=(12, n_frames)]
+        Power of each pitch class; 1 for the strongest of each frame.
     """
-    n = min(power.shape[1], int(TUNING_HZ * N_FFT / sr) + 3)
-    tuning = librosa.estimate_tuning(
-        S=power[:, :n].T,
-        sr=sr * 2 * (n - 1) / N_FFT,  # under which bins of so few have the frequencies that they really have
-        fmax=TUNING_HZ,
-        ref=lambda S, axis: power.max(axis=1),
-        bins_per_octave=12,
-    )
-    return librosa.util.normalize(chroma_filters(sr, tuning) @ power.T, norm=np.inf, axis=0)
+    return librosa.util.normalize(chroma_filters(sr, tuning_st) @ power.T, norm=np.inf, axis=0)
 
 
 def shape(power: np.ndarray, sr: int) -> np.ndarray:

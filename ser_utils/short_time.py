@@ -78,11 +78,23 @@ def transformed(cut: np.ndarray, window: np.ndarray) -> np.ndarray:
     return D
 
 
-def powers(cut: np.ndarray, window: np.ndarray) -> np.ndarray:
-    """Power spectra [shape=(n_frames, 1 + n_fft // 2), dtype=float32] of frames [shape=(n_frames, n_fft)] under a window."""
-    S = np.empty((len(cut), 1 + cut.shape[1] // 2), np.float32)
+def powers(cut: np.ndarray, window: np.ndarray, *, dtype: type = np.float32) -> np.ndarray:
+    """Power spectra of windowed frames.
+
+    Parameters
+    ----------
+    cut : np.ndarray [shape=(n_frames, n_fft)]
+    window : np.ndarray [shape=(n_fft,)]
+    dtype : np.float32 or np.float64
+        Precision of the transform and of the result.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_frames, 1 + n_fft // 2), dtype=dtype]
+    """
+    S = np.empty((len(cut), 1 + cut.shape[1] // 2), dtype)
     for block in blocks(len(cut)):
-        D = scipy.fft.rfft(cut[block] * window, axis=1)
+        D = scipy.fft.rfft(np.multiply(cut[block], window, dtype=dtype), axis=1)
         np.add(D.real**2, D.imag**2, out=S[block])
     return S
 

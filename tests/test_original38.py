@@ -131,7 +131,6 @@ def test_chroma_is_power_relative_to_the_strongest_note():
     assert soft["chroma_Ds"] / softer["chroma_Ds"] == pytest.approx(4, rel=0.05)
 
 
-@pytest.mark.filterwarnings("ignore:Trying to estimate tuning from empty frequency set")  # of a high tone
 @pytest.mark.parametrize("k", [40, 100, 400])
 def test_shape_of_a_tone(k):
     hz = k * SR / 2_048  # energy in one bin
@@ -162,7 +161,6 @@ def test_level_moves_rms_and_the_first_mfcc_alone():
         assert loud[name] == pytest.approx(soft[name], rel=1e-3, abs=1e-3), name
 
 
-@pytest.mark.filterwarnings("ignore:Trying to estimate tuning from empty frequency set")  # of a constant, or of nothing
 @pytest.mark.parametrize(
     "y",
     [noise(0.1), noise(0.01), noise(0.01)[:1], 1e-4 * noise(0.5), np.ones(9_600, np.float32), np.zeros(9_600, np.float32)],
@@ -173,8 +171,15 @@ def test_limits_are_finite(y):
 
 
 def test_every_frame_is_transformed_once(monkeypatch):
-    transformed, rfft = [], short_time.scipy.fft.rfft
-    monkeypatch.setattr(short_time.scipy.fft, "rfft", lambda x, **how: transformed.append(len(x)) or rfft(x, **how))
+    transformed, rfft = {np.float32: 0, np.float64: 0}, short_time.scipy.fft.rfft
+
+    def counted(x, **options):
+        transformed[x.dtype.type] += len(x)
+        return rfft(x, **options)
+
+    monkeypatch.setattr(short_time.scipy.fft, "rfft", counted)
     y = noise(0.5)
     original38.original38(y, SR)
-    assert sum(transformed) == 1 + y.size // 512
+    n_frames = 1 + y.size // 512
+    assert transformed[np.float32] == n_frames
+    assert transformed[np.float64] in (0, n_frames)  # where rounding in float32 could change the tuning
