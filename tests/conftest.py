@@ -18,3 +18,27 @@ def chromium() -> Iterator[Browser]:
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
     with launch(executable) as browser:
         yield browser
+
+
+@pytest.fixture
+def out(tmp_path, monkeypatch):
+    """Folder with the results of a run on a corpus of three recordings, in a data and an output folder of its own."""
+    from runs import RECORDINGS, write_results
+
+    from ser_utils import paths
+
+    for name in ("DATA", "OUT"):
+        monkeypatch.setattr(paths, name, tmp_path / name.lower())
+    for name, content in RECORDINGS.items():
+        (paths.DATA / "demo" / name).parent.mkdir(parents=True, exist_ok=True)
+        (paths.DATA / "demo" / name).write_bytes(content)
+    return write_results(paths.OUT / "demo")
+
+
+@pytest.fixture
+def written(out):
+    """The same with a manifest."""
+    from ser_utils import manifest
+
+    manifest.write("demo", "demo", {})
+    return out
