@@ -8,6 +8,9 @@ import pytest
 from browser import NAMES, find_chromium, launch
 from playwright.sync_api import Browser
 
+from ser_utils.core import paths
+from ser_utils.study import manifest
+
 # A shell without job control starts background commands with SIGINT ignored, and every child would inherit that: tests that
 # interrupt a child would wait for it in vain. With a handler set here, children start with the default action.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -24,3 +27,24 @@ def chromium() -> Iterator[Browser]:
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
     with launch(executable) as browser:
         yield browser
+
+
+@pytest.fixture
+def out(tmp_path, monkeypatch):
+    """Folder with the results of a run on a corpus of three recordings, in a data and an output folder of its own."""
+    from runs import RECORDINGS, write_results
+
+    for name in ("DATA", "OUT"):
+        monkeypatch.setattr(paths, name, tmp_path / name.lower())
+    for name, content in RECORDINGS.items():
+        (paths.DATA / "demo" / name).parent.mkdir(parents=True, exist_ok=True)
+        (paths.DATA / "demo" / name).write_bytes(content)
+    return write_results(paths.OUT / "demo")
+
+
+@pytest.fixture
+def written(out):
+    """The same with a manifest."""
+
+    manifest.write("demo", "demo", {})
+    return out

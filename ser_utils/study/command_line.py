@@ -41,9 +41,9 @@ def parser() -> argparse.ArgumentParser:
     fetch.add_argument("corpus", help="emovo, emodb, ravdess or emozionalmente; for the others it says where to ask")
     verify = commands.add_parser(
         "verify",
-        help="say which results differ from their run's manifest, or from another folder",
-        description="Compares the files of out/CORPUS with its manifest, or with another folder, stage by stage, and computes "
-        "nothing again. Exit status 1 when a file differs or is missing.",
+        help="compare results with the manifest of their run, or with another folder",
+        description="Compares the files of out/CORPUS with its manifest, or with another folder, by stage, without computing "
+        "any result again. Exit status 1 when a file differs or is missing.",
     )
     verify.add_argument(
         "corpus",
@@ -51,7 +51,11 @@ def parser() -> argparse.ArgumentParser:
         help="its name, or the path of one of your own (default: emovo where it or its manifest is there, else demo)",
     )
     verify.add_argument("--variant", default="", metavar="NAME", help="the run's VARIANT")
-    verify.add_argument("--against", metavar="DIR", help="another folder of results; says by how much they differ, too")
+    verify.add_argument(
+        "--against",
+        metavar="DIR",
+        help="another folder of results; prints the sizes of the differences, too, and whether another processor makes such",
+    )
     cache = commands.add_parser("cache", help="say how much is kept of what was computed before")
     cache.add_argument("--clear", action="store_true", help="remove it")
     commands.add_parser("parameters", help="list the notebooks' parameters")
@@ -69,9 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             fetch(given.corpus)
             return 0
         if given.command == "verify":
-            from ser_utils.study import manifest
+            from ser_utils.study import verify
 
-            return manifest.command(given.corpus, variant=given.variant, against=given.against)
+            return verify.command(given.corpus, variant=given.variant, against=given.against)
         if given.command == "cache":
             from ser_utils.core import cache
 
