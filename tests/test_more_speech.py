@@ -17,7 +17,7 @@ from ser_utils.evaluation.leakage import LeakError
 from ser_utils.experiments import baseline_runs, experiment, extra_corpora
 from ser_utils.experiments.experiment import Data, System
 from ser_utils.models import baselines
-from ser_utils.models.fits import fit_scaler, scale_features
+from ser_utils.models.fits import standardise
 from ser_utils.study import inputs, runner, stages
 
 MLP = System("mlp", "f")
@@ -182,11 +182,10 @@ def test_extra_rows_are_taken_as_they_are_and_the_others_standardised(main, extr
 
     data = joined(main, extra)
     fit = experiment.make_fits(of(data), data, augmented=False)[0, 1]
-    scaler = fit_scaler(data.x, fit)
-    scaled = scale_features(scaler, data.x, fit)
+    scaler, scaled = standardise(data.x, fit)
     np.testing.assert_array_equal(scaled[fit.extra_rows], data.x[fit.extra_rows])
     np.testing.assert_array_equal(scaled[fit.test], scaler.transform(data.x[fit.test]))
-    alone = fit_scaler(main.x, experiment.make_fits(of(main), main, augmented=False)[0, 1])
+    alone, _ = standardise(main.x, experiment.make_fits(of(main), main, augmented=False)[0, 1])
     np.testing.assert_allclose(alone.mean_, scaler.mean_)
 
 
@@ -221,7 +220,7 @@ def test_fits_without_extra_rows_stay_as_they_are(main):
     fit = experiment.make_fits(of(main), main, augmented=False)[0, 1]
 
     assert list(fit.row_numbers()) == ["train", "test"]
-    assert fit_scaler(main.x, fit).n_samples_seen_ == len(fit.train)
+    assert standardise(main.x, fit)[0].n_samples_seen_ == len(fit.train)
 
 
 # The guard

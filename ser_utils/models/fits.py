@@ -99,24 +99,22 @@ class TrainingJob:
         return tuple(sorted(self.trainings[0][0].settings.items()))
 
 
-def fit_scaler(x: np.ndarray, fit: Fit) -> StandardScaler:
-    """Fit and check the scaler: on the training rows except extra corpora; for sequences, on all frames of these rows."""
+def standardise(x: np.ndarray, fit: Fit) -> tuple[StandardScaler, np.ndarray | list[np.ndarray]]:
+    """Return the scaler, and all rows or sequences standardised by it, except those of extra corpora, which do not change.
+
+    The scaler is fitted on the training rows (on all frames of training sequences) without extra corpora, and checked.
+    """
     rows = x[fit.train if fit.extra_rows is None else np.setdiff1d(fit.train, fit.extra_rows)]
     rows = np.concatenate(rows) if rows.dtype == object else rows
     scaler = StandardScaler().fit(rows)
     check_scaler(scaler, rows)
-    return scaler
-
-
-def scale_features(scaler: StandardScaler, x: np.ndarray, fit: Fit) -> np.ndarray | list[np.ndarray]:
-    """Standardise all rows or sequences, except those of extra corpora."""
     extra_rows = set() if fit.extra_rows is None else set(fit.extra_rows.tolist())
     if x.dtype == object:
-        return [(clip if i in extra_rows else scaler.transform(clip)).astype(np.float32) for i, clip in enumerate(x)]
+        return scaler, [(clip if i in extra_rows else scaler.transform(clip)).astype(np.float32) for i, clip in enumerate(x)]
     scaled = scaler.transform(x)
     if extra_rows:
         scaled[fit.extra_rows] = x[fit.extra_rows]
-    return scaled
+    return scaler, scaled
 
 
 def loss_weights(entry: Model, y: np.ndarray, train: np.ndarray) -> np.ndarray:

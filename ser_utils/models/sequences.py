@@ -18,10 +18,9 @@ from ser_utils.models.fits import (
     IdentifiedModel,
     TrainingJob,
     cross_entropy,
-    fit_scaler,
     loss_weights,
-    scale_features,
     split_training,
+    standardise,
 )
 from ser_utils.models.optimizers import reset_optimizer
 from ser_utils.models.registry import Model
@@ -44,8 +43,7 @@ def _train_network(job: TrainingJob, fits: list[Fit]) -> list[FitResult]:
     """Train one network and return the results of the fits that share this training."""
     fit = fits[0]
     trainer = _compiled_trainer(job.model, job.x[0].shape[1], job.n_classes, job.build_settings)
-    scaler = fit_scaler(job.x, fit)
-    clips = scale_features(scaler, job.x, fit)
+    scaler, clips = standardise(job.x, fit)
     measured_rows = np.concatenate([fit.measured_rows for fit in fits])
     trainer.start(fit.seed)
     start = time.perf_counter()
@@ -62,16 +60,8 @@ def _train_epochs(
 ) -> tuple[int, list[np.ndarray], pd.DataFrame, np.ndarray]:
     """Train until the last epoch or until early stopping.
 
-    Returns
-    -------
-    best_epoch : int
-        From 1.
-    weights : list of np.ndarray
-        After the best epoch.
-    history : pd.DataFrame
-        Columns epoch, loss and accuracy.
-    validation : np.ndarray [shape=(n_epochs, n_measured, n_classes)]
-        Probabilities of the measured rows after each epoch.
+    Returns the best epoch, its weights, the history with epoch, loss and accuracy, and the probabilities of the measured rows
+    after each epoch [shape=(n_epochs, n_measured, n_classes)].
     """
     entry, targets = job.model.entry, np.eye(job.n_classes, dtype=np.float32)[job.y]
     weights = loss_weights(entry, job.y, fit.train)
@@ -129,12 +119,12 @@ class SequenceTrainer:
     ) -> tuple[float, float]:
         """Train one epoch on the rows, in batches of `size`, with new masks; return mean loss and accuracy with dropout."""
         lengths = np.array([len(clip) for clip in clips])
-        loss = right = 0.0
+        loss = correct = 0.0
         for batch in make_batches(rows, lengths, size=size, rng=self.rng):
             x = pad_sequences([spec_augment(_crop(clips[i], self.rng), self.rng) for i in batch])
-            batch_loss, batch_right = self.step(x, targets[batch], weights[batch])
-            loss, right = loss + float(batch_loss), right + float(batch_right)
-        return loss / len(rows), right / len(rows)
+            batch_loss, batch_correct = self.step(x, targets[batch], weights[batch])
+            loss, correct = loss + float(batch_loss), correct + float(batch_correct)
+        return loss / len(rows), correct / len(rows)
 
     def predict(self, clips: list[np.ndarray]) -> np.ndarray:
         """Return the probabilities of whole clips [shape=(n_clips, n_classes)]."""
@@ -152,8 +142,8 @@ class SequenceTrainer:
             loss = tf.reduce_mean(losses)
         variables = self.network.trainable_variables
         self.optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
-        right = tf.reduce_sum(tf.cast(tf.equal(tf.argmax(y, -1), tf.argmax(p, -1)), tf.float32))
-        return tf.reduce_sum(losses), right
+        correct = tf.reduce_sum(tf.cast(tf.equal(tf.argmax(y, -1), tf.argmax(p, -1)), tf.float32))
+        return tf.reduce_sum(losses), correct
 
     def _forward(self, x):
         return self.network(x, training=False)

@@ -21,10 +21,9 @@ from ser_utils.models.fits import (
     IdentifiedModel,
     TrainingJob,
     cross_entropy,
-    fit_scaler,
     loss_weights,
-    scale_features,
     split_training,
+    standardise,
 )
 from ser_utils.models.optimizers import reset_optimizer
 from ser_utils.models.registry import Model
@@ -75,10 +74,9 @@ class StackInputs(NamedTuple):
     """Weight of each row in the loss of each fit [shape=(n_fits, n_rows)]."""
 
 
-def _prepare(job: TrainingJob, fits: list[Fit]) -> tuple[list[StandardScaler], StackInputs]:
+def _prepare(job: TrainingJob, fits: list[Fit]) -> tuple[tuple[StandardScaler, ...], StackInputs]:
     """Return the scaler of each fit, and the tensors to train on."""
-    scalers = [fit_scaler(job.x, fit) for fit in fits]
-    scaled = [scale_features(scaler, job.x, fit) for scaler, fit in zip(scalers, fits, strict=True)]
+    scalers, scaled = zip(*[standardise(job.x, fit) for fit in fits], strict=True)
     weights = [loss_weights(job.model.entry, job.y, fit.train) for fit in fits]
     x = tf.constant(np.stack(scaled).astype(np.float32))
     return scalers, StackInputs(x, tf.one_hot(job.y, job.n_classes), tf.constant(np.stack(weights)))
@@ -113,13 +111,8 @@ def _train_epochs(
 ) -> tuple[np.ndarray, list[pd.DataFrame], np.ndarray]:
     """Train until all fits have ended, and restore the weights of their best epochs.
 
-    Returns
-    -------
-    best_epochs : np.ndarray [shape=(n_fits,)]
-    histories : list of pd.DataFrame
-        Columns epoch, loss and accuracy of each fit.
-    validation : np.ndarray [shape=(n_epochs, n_fits, n_measured, n_classes)]
-        Probabilities of the measured rows, padded.
+    Returns the best epoch and the history (epoch, loss, accuracy) of each fit, and the probabilities of the measured rows
+    after each epoch [shape=(n_epochs, n_fits, n_measured, n_classes)].
     """
     epochs = EpochSelection(fits, job.model.entry)
     shuffles = [np.random.default_rng(fit.seed) for fit in fits]
@@ -150,15 +143,9 @@ def _validation_losses(probabilities: np.ndarray, measured_rows: list[np.ndarray
 
 
 def _pad_rows(rows: list[np.ndarray], multiple: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Pad the row numbers of several fits to the same length, a multiple of `multiple`.
+    """Return the row numbers of several fits, padded to a multiple [shape=(n_fits, n)], and 1.0 for rows, 0.0 for padding.
 
     The padding repeats the first rows of the same fit: batch normalisation uses them, the loss does not.
-
-    Returns
-    -------
-    index : tf.Tensor [shape=(n_fits, n)]
-    real : tf.Tensor [shape=(n_fits, n)]
-        1.0 for row numbers, 0.0 for padding.
     """
     longest = max(1, *(len(part) for part in rows))
     width = -(-longest // multiple) * multiple
@@ -210,10 +197,11 @@ class Stack:
 
     def snapshot(self, old: list[tf.Tensor] | None = None, take: np.ndarray | None = None) -> list[tf.Tensor]:
         """Return a copy of all weights; with `old`, the current weights only for the fits in the mask `take`."""
-        now = [tf.identity(tf.convert_to_tensor(v)) for v in [*self.trainable, *self.state]]
+        current = [tf.identity(tf.convert_to_tensor(v)) for v in [*self.trainable, *self.state]]
         if old is None:
-            return now
-        return [tf.where(tf.reshape(take, [-1] + [1] * (new.ndim - 1)), new, was) for new, was in zip(now, old, strict=True)]
+            return current
+        pairs = zip(current, old, strict=True)
+        return [tf.where(tf.reshape(take, [-1] + [1] * (new.ndim - 1)), new, previous) for new, previous in pairs]
 
     def restore(self, snapshot: list[tf.Tensor]) -> None:
         """Set all weights to those of a snapshot."""
@@ -232,23 +220,23 @@ class Stack:
         Returns its mean loss and accuracy [shape=(n_fits,)], and the probabilities of its validation rows after the epoch
         [shape=(n_fits, n_rows, n_classes)].
         """
-        loss, right = tf.zeros(STACK), tf.zeros(STACK)
+        loss, correct = tf.zeros(STACK), tf.zeros(STACK)
         for start in tf.range(0, tf.shape(order)[1], self.batch_size):
             rows, counts = order[:, start : start + self.batch_size], real[:, start : start + self.batch_size]
             weight = counts * tf.gather(class_weights, rows, batch_dims=1)
             with tf.GradientTape() as tape:
                 trainable, state = self._values()
                 tape.watch(trainable)
-                batch_loss, batch_right, new_state = tf.vectorized_map(
+                batch_loss, batch_correct, new_state = tf.vectorized_map(
                     self._forward, (tf.gather(x, rows, batch_dims=1), tf.gather(y, rows), weight, counts, trainable, state)
                 )
                 mean_loss = batch_loss / tf.reduce_sum(counts, axis=1)
             self.optimizer.apply(tape.gradient(mean_loss, trainable), self.trainable)
             for variable, value in zip(self.state, new_state, strict=True):
                 variable.assign(value)
-            loss, right = loss + batch_loss, right + batch_right
+            loss, correct = loss + batch_loss, correct + batch_correct
         n = tf.reduce_sum(real, axis=1)
-        return loss / n, right / n, self._predict(x, validation)
+        return loss / n, correct / n, self._predict(x, validation)
 
     def _forward(self, args):
         """Compute one batch of one fit: its summed loss, its number of correct predictions, and the new state."""
@@ -257,8 +245,8 @@ class Stack:
         state = [tf.convert_to_tensor(v)[0] if v.dtype.is_integer else part for v, part in zip(self.state, state, strict=True)]
         probabilities, new_state = self.network.stateless_call(trainable, state, x, training=True)
         loss = keras.losses.categorical_crossentropy(y, probabilities, label_smoothing=self.smoothing)
-        right = tf.cast(tf.equal(tf.argmax(y, -1), tf.argmax(probabilities, -1)), tf.float32)
-        return tf.reduce_sum(loss * weight), tf.reduce_sum(right * counts), new_state
+        correct = tf.cast(tf.equal(tf.argmax(y, -1), tf.argmax(probabilities, -1)), tf.float32)
+        return tf.reduce_sum(loss * weight), tf.reduce_sum(correct * counts), new_state
 
     def _predict(self, x, rows):
         """Compute the probabilities of the given rows of each fit [shape=(n_fits, n, n_classes)]."""
