@@ -1,4 +1,4 @@
-"""Networks and what is saved of them."""
+"""Networks, their registry, and the model directory."""
 
 import dataclasses
 
@@ -38,7 +38,7 @@ def saved(folder):
     return network, mean, scale
 
 
-def test_normalisation_and_label_order_travel_with_the_model(tmp_path):
+def test_the_saved_model_has_normalisation_and_label_order(tmp_path):
     network, mean, scale = saved(tmp_path)
     loaded, settings = models.load_model(tmp_path / "model")
     raw = np.random.default_rng(2).normal(size=(9, 5)) * 80
@@ -48,12 +48,12 @@ def test_normalisation_and_label_order_travel_with_the_model(tmp_path):
     assert settings["classes"] == ["sadness", "joy", "anger"]
 
 
-def test_nothing_is_pickled_and_an_older_model_is_replaced_whole(tmp_path):
+def test_nothing_is_pickled_and_an_older_model_is_replaced(tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "old.h5").write_text("old")
     saved(tmp_path)
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["model.keras", "settings.json"]
-    assert [path.name for path in tmp_path.iterdir()] == ["model"], "nothing is left aside"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"], "no temporary directory remains"
 
 
 def test_a_failed_save_leaves_the_older_model(tmp_path):
@@ -64,63 +64,66 @@ def test_a_failed_save_leaves_the_older_model(tmp_path):
     assert (tmp_path / "model" / "settings.json").read_text() == before
 
 
-def test_no_model_is_a_sentence(tmp_path):
+def test_a_missing_model_is_an_error(tmp_path):
     with pytest.raises(StudyError, match="model.keras is missing; run 03_train_mlp first"):
         models.load_model(tmp_path)
 
 
-def test_unknown_model_lists_what_there_is():
+def test_an_unknown_model_is_an_error_that_lists_the_models():
     with pytest.raises(StudyError, match="'cnnn': expected one of original_mlp, mlp, cnn, lstm"):
         models.get_model("cnnn")
 
 
-def with_build(build, monkeypatch, **how):
-    monkeypatch.setitem(models.MODELS, "mine", dataclasses.replace(models.MODELS["mlp"], build=build, **how))
+def with_build(build, monkeypatch):
+    monkeypatch.setitem(models.MODELS, "mine", dataclasses.replace(models.MODELS["mlp"], build=build))
 
 
-def test_a_function_that_builds_for_other_emotions_is_a_sentence(monkeypatch):
+def test_a_network_with_another_output_shape_is_an_error(monkeypatch):
     with_build(lambda n_features, n_classes: models.mlp(n_features, 3), monkeypatch)
-    with pytest.raises(StudyError, match=r"'mine' gives numbers of shape \(None, 3\), expected \(None, 7\): build it for"):
+    with pytest.raises(
+        StudyError, match=r"output shape of the network 'mine' is \(None, 3\), expected \(None, 7\): build it with"
+    ):
         models.build_network("mine", 11, 7)
 
 
-def test_a_function_that_builds_for_other_features_is_a_sentence(monkeypatch):
+def test_a_network_with_another_input_shape_is_an_error(monkeypatch):
     with_build(lambda n_features, n_classes: models.mlp(38, n_classes), monkeypatch)
-    with pytest.raises(StudyError, match=r"'mine' takes numbers of shape \(None, 38\), expected \(None, 11\)"):
+    with pytest.raises(StudyError, match=r"input shape of the network 'mine' is \(None, 38\), expected \(None, 11\)"):
         models.build_network("mine", 11, 7)
 
 
-def test_a_function_that_forgets_to_return_is_a_sentence(monkeypatch):
+def test_a_function_that_returns_nothing_is_an_error(monkeypatch):
     with_build(lambda n_features, n_classes: None, monkeypatch)
-    with pytest.raises(StudyError, match="'mine' gives a NoneType: expected a keras.Model"):
+    with pytest.raises(StudyError, match="'mine' returns a NoneType: expected a keras.Model"):
         models.build_network("mine", 11, 7)
 
 
-def test_a_search_keeps_the_choices_and_draws_others():
+def test_random_search_keeps_the_choices_and_adds_settings():
     entry = models.get_model("mlp")
     assert models.with_random_search(entry, 0) is entry
-    more = models.with_random_search(entry, 5)
-    assert more.choices[:2] == entry.choices and 3 < len(more.choices) <= 7
-    assert more.choices == models.with_random_search(entry, 5).choices != models.with_random_search(entry, 5, seed=1).choices
-    for one in more.choices[2:]:
-        assert all(value in entry.search[name] for name, value in one.items())
-        models.build_network("mlp", 11, 7, **one)
-    assert len(models.with_random_search(entry, 1000).choices) == 2 + 4 * 6, "no more than there are"
+    searched = models.with_random_search(entry, 5)
+    assert searched.choices[:2] == entry.choices and 3 < len(searched.choices) <= 7
+    assert searched.choices == models.with_random_search(entry, 5).choices
+    assert searched.choices != models.with_random_search(entry, 5, seed=1).choices
+    for settings in searched.choices[2:]:
+        assert all(value in entry.search[name] for name, value in settings.items())
+        models.build_network("mlp", 11, 7, **settings)
+    assert len(models.with_random_search(entry, 1000).choices) == 2 + 4 * 6, "all combinations and no more"
 
 
 @pytest.mark.parametrize("name", [name for name, entry in models.MODELS.items() if entry.search])
-def test_every_setting_of_a_search_builds(name):
+def test_every_setting_of_random_search_builds(name):
     for setting, values in models.MODELS[name].search.items():
         for value in values:
             models.build_network(name, 11, 4, **{setting: value})
 
 
-def test_a_search_of_what_names_nothing_is_a_sentence():
-    with pytest.raises(StudyError, match="SEARCH is 3, but this MODEL names no settings"):
+def test_random_search_without_values_is_an_error():
+    with pytest.raises(StudyError, match="SEARCH is 3, but this MODEL has no settings"):
         models.with_random_search(models.get_model("original_mlp"), 3)
 
 
-def test_a_network_of_sequences_takes_its_normalisation_along(tmp_path):
+def test_the_saved_model_of_a_sequence_network_has_its_normalisation(tmp_path):
     rng = np.random.default_rng(1)
     network, mean, scale = models.lstm(5, 3, units=4), rng.normal(size=5) * 10, rng.uniform(0.1, 9, size=5)
     whole = models.with_normalisation(network, mean, scale)

@@ -16,7 +16,8 @@ from ser_utils.evaluation import folds, leakage, protocols
 from ser_utils.evaluation.leakage import LeakError
 from ser_utils.experiments import baseline_runs, experiment, extra_corpora
 from ser_utils.experiments.experiment import Data, System
-from ser_utils.models import baselines, training
+from ser_utils.models import baselines
+from ser_utils.models.fits import standardise
 from ser_utils.study import inputs, runner, stages
 
 MLP = System("mlp", "f")
@@ -181,11 +182,10 @@ def test_extra_rows_are_taken_as_they_are_and_the_others_standardised(main, extr
 
     data = joined(main, extra)
     fit = experiment.make_fits(of(data), data, augmented=False)[0, 1]
-    scaler = training._scaler(data.x, fit)
-    scaled = training._scaled(scaler, data.x, fit)
+    scaler, scaled = standardise(data.x, fit)
     np.testing.assert_array_equal(scaled[fit.extra_rows], data.x[fit.extra_rows])
     np.testing.assert_array_equal(scaled[fit.test], scaler.transform(data.x[fit.test]))
-    alone = training._scaler(main.x, experiment.make_fits(of(main), main, augmented=False)[0, 1])
+    alone, _ = standardise(main.x, experiment.make_fits(of(main), main, augmented=False)[0, 1])
     np.testing.assert_allclose(alone.mean_, scaler.mean_)
 
 
@@ -219,8 +219,8 @@ def test_the_whole_way_under_the_protocol_that_chooses(main, extra):
 def test_fits_without_extra_rows_stay_as_they_are(main):
     fit = experiment.make_fits(of(main), main, augmented=False)[0, 1]
 
-    assert [name for name, _ in training._rows(fit)] == ["train", "test"]
-    assert training._scaler(main.x, fit).n_samples_seen_ == len(fit.train)
+    assert list(fit.row_numbers()) == ["train", "test"]
+    assert standardise(main.x, fit)[0].n_samples_seen_ == len(fit.train)
 
 
 # The guard

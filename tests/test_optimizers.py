@@ -1,4 +1,4 @@
-"""The one-kernel optimisers do what Keras' do."""
+"""The fused optimizers give the same updates as Keras'."""
 
 import numpy as np
 import pytest
@@ -20,4 +20,4 @@ def test_steps_are_those_of_keras(name):
             optimizer.apply([tf.constant(gradient)], [weights])
         ends.append(weights.numpy())
     np.testing.assert_allclose(ends[0], ends[1], rtol=1e-5, atol=1e-6)
-    assert np.abs(ends[0] - start).min() > 0.01, "nothing moved"
+    assert np.abs(ends[0] - start).min() > 0.01, "no weight changed"

@@ -1,4 +1,4 @@
-"""Networks of sequences: they hear the order of frames, not the padding, and train the same each time."""
+"""Sequence networks: outputs depend on the order of frames and not on padding, and training is deterministic."""
 
 from dataclasses import replace
 
@@ -8,8 +8,9 @@ import pytest
 from ser_utils import models
 from ser_utils.features.log_mel import FLOOR_DB, FRAME_S, NAMES, log_mel
 from ser_utils.models import sequences
+from ser_utils.models.fits import Fit
 from ser_utils.models.registry import MODELS
-from ser_utils.models.training import Fit, fit_all
+from ser_utils.models.training import fit_all
 
 pytestmark = pytest.mark.numeric
 
@@ -29,85 +30,85 @@ def sweeps(n=24, n_bands=N_BANDS, seed=0):
     return clips, y
 
 
-def test_there_are_networks_of_sequences():
+def test_there_are_sequence_networks():
     assert set(SEQUENCES) >= {"cnn", "lstm"}
 
 
 @pytest.fixture(scope="module", params=SEQUENCES)
-def learner(request):
-    made = sequences.SequenceTrainer(MODELS[request.param], N_BANDS, 3, {})
-    made.start(0)
-    for weight in made.network.trainable_variables:  # away from the zeros that some layers start with
+def trainer(request):
+    trainer = sequences.SequenceTrainer(MODELS[request.param], N_BANDS, 3, {})
+    trainer.start(0)
+    for weight in trainer.network.trainable_variables:  # some layers start with zeros
         weight.assign(weight.numpy() + 0.1 * RNG.normal(size=weight.shape).astype("f4"))
-    return made
+    return trainer
 
 
-def test_frames_in_another_order_are_another_clip(learner):
+def test_frames_in_another_order_are_another_clip(trainer):
     clip = RNG.normal(size=(48, N_BANDS)).astype("f4")
     shuffled = RNG.permutation(clip)
-    p, other = learner.predict([clip]), learner.predict([shuffled])
+    p, other = trainer.predict([clip]), trainer.predict([shuffled])
     assert np.abs(p - other).max() > 1e-3
 
 
 @pytest.mark.parametrize("longest", [48, 49, 50, 51, 55, 80, 200])
-def test_padding_changes_nothing(learner, longest):
+def test_padding_changes_nothing(trainer, longest):
     clip = RNG.normal(size=(47, N_BANDS)).astype("f4")
-    alone = np.asarray(learner.answer(sequences.pad_sequences([clip], longest=47)))
-    np.testing.assert_allclose(np.asarray(learner.answer(sequences.pad_sequences([clip], longest=longest))), alone, atol=1e-5)
+    alone = np.asarray(trainer.forward(sequences.pad_sequences([clip], longest=47)))
+    np.testing.assert_allclose(np.asarray(trainer.forward(sequences.pad_sequences([clip], longest=longest))), alone, atol=1e-5)
 
 
-def test_what_stands_in_the_padding_changes_nothing(learner):
+def test_values_in_the_padding_change_nothing(trainer):
     batch = sequences.pad_sequences([RNG.normal(size=(40, N_BANDS)).astype("f4")], longest=64)
     other = batch.copy()
     other[:, 40:, :-1] = 100
-    np.testing.assert_allclose(np.asarray(learner.answer(other)), np.asarray(learner.answer(batch)), atol=1e-5)
+    np.testing.assert_allclose(np.asarray(trainer.forward(other)), np.asarray(trainer.forward(batch)), atol=1e-5)
 
 
-def test_a_clip_is_heard_the_same_beside_others(learner):
+def test_predictions_of_a_clip_do_not_depend_on_the_other_clips(trainer):
     clips = [RNG.normal(size=(n, N_BANDS)).astype("f4") for n in (20, 90, 33)]
-    together = learner.predict(clips)
+    together = trainer.predict(clips)
     for clip, p in zip(clips, together, strict=True):
-        np.testing.assert_allclose(learner.predict([clip])[0], p, atol=1e-5)
+        np.testing.assert_allclose(trainer.predict([clip])[0], p, atol=1e-5)
         np.testing.assert_allclose(p.sum(), 1, atol=1e-5)
 
 
-def test_a_clip_of_one_frame_is_heard(learner):
-    assert np.isfinite(learner.predict([np.ones((1, N_BANDS), "f4")])).all()
+def test_a_clip_of_one_frame_is_predicted(trainer):
+    assert np.isfinite(trainer.predict([np.ones((1, N_BANDS), "f4")])).all()
 
 
-def test_padded_marks_the_clips():
+def test_the_mask_marks_the_frames_of_the_clips():
     batch = sequences.pad_sequences([np.ones((3, 2)), 2 * np.ones((30, 2))])
     assert batch.shape == (2, 48, 3)
     assert batch[0, :, -1].sum() == 3 and batch[1, :, -1].sum() == 30
     assert batch[0, 3:].sum() == 0
 
 
-def test_stripes_are_masked_within_bounds():
+def test_masks_are_within_bounds():
     clip, widths = np.ones((100, 40)), []
     for seed in range(50):
         masked = sequences.spec_augment(clip, np.random.default_rng(seed))
         bands, frames = (masked == 0).all(axis=0).sum(), (masked == 0).all(axis=1).sum()
         assert bands <= 2 * 8 and frames <= 2 * 15
-        assert (masked == 0).sum() == bands * 100 + frames * 40 - bands * frames, "whole stripes, nothing else"
+        assert (masked == 0).sum() == bands * 100 + frames * 40 - bands * frames, "whole masks, nothing else"
         widths.append((bands, frames))
-    assert (clip == 1).all(), "the clip itself stays"
-    assert np.max(widths, axis=0).min() > 8, "two stripes, not one"
+    assert (clip == 1).all(), "the clip itself does not change"
+    assert np.max(widths, axis=0).min() > 8, "two masks, not one"
 
 
 def test_batches_hold_each_row_once_and_little_padding():
     lengths = RNG.integers(10, 300, size=200)
     rows = np.arange(0, 200, 2)
-    made = list(sequences.batches(rows, lengths, size=8, rng=np.random.default_rng(1)))
-    assert sorted(np.concatenate(made)) == list(rows)
-    assert max(map(len, made)) == 8
-    padding = sum(len(b) * lengths[b].max() for b in made) / lengths[rows].sum()
+    batches = list(sequences.make_batches(rows, lengths, size=8, rng=np.random.default_rng(1)))
+    assert sorted(np.concatenate(batches)) == list(rows)
+    assert max(map(len, batches)) == 8
+    padding = sum(len(b) * lengths[b].max() for b in batches) / lengths[rows].sum()
     straight = sum(8 * lengths[rows][i : i + 8].max() for i in range(0, 100, 8)) / lengths[rows].sum()
     assert padding < straight
 
 
 @pytest.mark.parametrize("name", SEQUENCES)
 def test_learns_the_order_of_frames(name, monkeypatch, tmp_path):
-    """Means over frames tell nothing here: only a network that hears the order gets it right."""
+    """Means over frames are equal in both classes: only a network that uses the order of frames can separate them."""
     monkeypatch.setattr("ser_utils.core.paths.CACHE", tmp_path)
     clips, y = sweeps(60)
     fit = Fit(train=np.arange(40), test=np.arange(40, 60), seed=0, epochs=20)
@@ -119,7 +120,7 @@ def test_learns_the_order_of_frames(name, monkeypatch, tmp_path):
 
 @pytest.fixture
 def small(monkeypatch, tmp_path):
-    """A network of sequences that trains in no time, and an empty cache."""
+    """A sequence network that trains fast, and an empty cache."""
     entry = replace(MODELS["cnn"], build=lambda n, k, **settings: models.cnn(n, k, filters=(4,)), batch_size=8, patience=2)
     monkeypatch.setitem(MODELS, "small", entry)
     monkeypatch.setattr("ser_utils.core.paths.CACHE", tmp_path)
@@ -132,7 +133,7 @@ def same(a, b):
         np.testing.assert_array_equal(one, other)
 
 
-def test_the_same_bits_each_time_whatever_was_trained_before(small, monkeypatch):
+def test_results_are_identical_whatever_was_trained_before(small, monkeypatch):
     monkeypatch.setenv("SER_CACHE_READ", "off")
     clips, y = sweeps()
     fits = [Fit(train=np.arange(16), test=np.arange(16, 24), seed=seed, epochs=2, rows_per_epoch=8) for seed in (0, 1)]
@@ -143,23 +144,23 @@ def test_the_same_bits_each_time_whatever_was_trained_before(small, monkeypatch)
     assert np.abs(first[0].probabilities - first[1].probabilities).max() > 0, "another seed"
 
 
-def test_is_measured_on_what_it_is_not_trained_on_after_each_epoch(small):
+def test_validation_rows_are_predicted_after_each_epoch_and_do_not_train(small):
     clips, y = sweeps()
     fit = Fit(train=np.arange(12), validation=np.arange(12, 18), test=np.arange(18, 24), seed=0, epochs=3)
     (done,) = fit_all(small, clips, y, [fit], n_classes=2)
     assert done.validation.shape == (3, 6, 2)
     assert list(done.history.columns) == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "val_uar"]
-    louder = clips.copy()
+    scaled = clips.copy()
     for i in range(12, 24):
-        louder[i] = clips[i] * 50
-    (other,) = fit_all(small, louder, y, [fit], n_classes=2)
+        scaled[i] = clips[i] * 50
+    (other,) = fit_all(small, scaled, y, [fit], n_classes=2)
     np.testing.assert_array_equal(other.scaler.mean_, done.scaler.mean_)
     for one, two in zip(done.weights, other.weights, strict=True):
-        np.testing.assert_array_equal(one, two, "what is held out trains nothing")
+        np.testing.assert_array_equal(one, two, "held-out rows do not train")
 
 
-def test_clips_of_other_corpora_come_standardised_and_stay_so(small, monkeypatch):
-    """Their scale is their own: the scaler does not see them, and does not change them."""
+def test_clips_of_extra_corpora_do_not_change(small, monkeypatch):
+    """They are standardised already: the scaler is not fitted on them and does not change them."""
     clips, y = sweeps()
     for i in range(16, 24):
         clips[i] = 1000 + 50 * clips[i]
@@ -175,25 +176,25 @@ def test_clips_of_other_corpora_come_standardised_and_stay_so(small, monkeypatch
 
 def test_stops_early_and_keeps_the_best_epoch(small):
     clips, y = sweeps()
-    y[16:] = 1 - y[16:]  # what is learned makes these ever more wrong
+    y[16:] = 1 - y[16:]  # training increases their loss
     fit = Fit(train=np.arange(16), validation=np.arange(16, 24), seed=0, epochs=60, stop_early=True)
     (done,) = fit_all(small, clips, y, [fit], n_classes=2)
     assert len(done.history) < 60 and len(done.history) == done.epochs + 2
 
 
-def test_an_epoch_shows_as_many_rows_as_are_drawn(small, monkeypatch):
+def test_an_epoch_trains_on_the_number_of_rows_per_epoch(small, monkeypatch):
     shown = []
     epoch = sequences.SequenceTrainer.epoch
     monkeypatch.setattr(sequences.SequenceTrainer, "epoch", lambda self, *a: shown.append(a[3]) or epoch(self, *a))
     clips, y = sweeps()
     fit_all(small, clips, y, [Fit(train=np.arange(24), seed=0, epochs=3, rows_per_epoch=5)], n_classes=2)
     assert [len(rows) for rows in shown] == [5, 5, 5]
-    assert len({tuple(rows) for rows in shown}) == 3, "drawn anew"
+    assert len({tuple(rows) for rows in shown}) == 3, "drawn again in each epoch"
     assert all(len(set(rows)) == 5 for rows in shown)
 
 
 @pytest.mark.parametrize("balanced", [True, False])
-def test_classes_weigh_the_same_where_the_network_says_so(small, monkeypatch, balanced):
+def test_classes_have_equal_weight_in_a_balanced_network(small, monkeypatch, balanced):
     monkeypatch.setitem(MODELS, "small", replace(MODELS["small"], balanced=balanced))
     shown = []
     epoch = sequences.SequenceTrainer.epoch
@@ -206,7 +207,7 @@ def test_classes_weigh_the_same_where_the_network_says_so(small, monkeypatch, ba
     assert totals == pytest.approx([11, 11] if balanced else [16, 6])
 
 
-def test_clips_of_other_corpora_train_as_they_are_and_are_kept_from_the_scaler(small, monkeypatch):
+def test_clips_of_extra_corpora_train_unchanged_and_without_the_scaler(small, monkeypatch):
     batches = []
     step = sequences.pad_sequences
     monkeypatch.setattr(sequences, "pad_sequences", lambda clips, **how: batches.append(clips) or step(clips, **how))
@@ -219,23 +220,23 @@ def test_clips_of_other_corpora_train_as_they_are_and_are_kept_from_the_scaler(s
     (done,) = fit_all(small, clips, y, [fit], n_classes=2)
     np.testing.assert_allclose(done.scaler.mean_, own.mean(axis=0), rtol=1e-4)
     shown = [clip for batch in batches[:2] for clip in batch]
-    assert sorted(clip[0, 0] for clip in shown if np.ptp(clip) == 0) == list(range(13, 21)), "as they are"
+    assert sorted(clip[0, 0] for clip in shown if np.ptp(clip) == 0) == list(range(13, 21)), "unchanged"
     np.testing.assert_allclose(
         np.concatenate([clip for clip in shown if np.ptp(clip) > 0]).mean(axis=0), np.zeros(N_BANDS), atol=1e-4
     )
 
 
-def test_other_rows_of_other_corpora_or_another_draw_are_trained_anew(small, monkeypatch):
+def test_other_extra_rows_or_rows_per_epoch_are_trained_again(small, monkeypatch):
     clips, y = sweeps()
     fit = Fit(train=np.arange(16), test=np.arange(16, 24), seed=0, epochs=1, rows_per_epoch=8)
     trained = []
     monkeypatch.setattr(sequences.SequenceTrainer, "start", lambda self, seed: trained.append(seed))
     for one in (fit, fit, replace(fit, rows_per_epoch=6), replace(fit, extra_rows=np.arange(4))):
         fit_all(small, clips, y, [one], n_classes=2)
-    assert trained == [0, 0, 0], "the second was kept"
+    assert trained == [0, 0, 0], "the second is read from the cache"
 
 
-def test_log_mel_is_where_the_tone_is_and_does_not_hear_the_level():
+def test_log_mel_peaks_at_the_tone_and_does_not_depend_on_the_level():
     sr = 16_000
     t = np.arange(sr) / sr
     y = np.sin(2 * np.pi * 1000 * t).astype("f4") * 0.3
@@ -251,6 +252,6 @@ def test_log_mel_is_where_the_tone_is_and_does_not_hear_the_level():
 
 
 @pytest.mark.parametrize("y", [np.zeros(16_000, "f4"), np.ones(1, "f4"), np.zeros((2, 400), "f4")])
-def test_log_mel_of_next_to_nothing_is_finite(y):
+def test_log_mel_of_silence_and_very_short_clips_is_finite(y):
     found = log_mel(y, 16_000)
     assert len(found) >= 1 and np.isfinite(found).all()

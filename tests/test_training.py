@@ -1,8 +1,8 @@
-"""Stacked training does what training one network after the other does."""
+"""Training: stacked training gives the results of separate training, and the cache returns the same results."""
 
 import random
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -13,10 +13,10 @@ from sklearn.metrics import log_loss, recall_score
 from ser_utils.core import cache, paths
 from ser_utils.core.parallel import Execution
 from ser_utils.evaluation.leakage import LeakError
-from ser_utils.models import training
+from ser_utils.models import stacked, training
 from ser_utils.models.backend import keras
-from ser_utils.models.registry import MODELS
-from ser_utils.models.training import Fit
+from ser_utils.models.fits import Fit, FitResult, loss_weights
+from ser_utils.models.registry import MODELS, Model
 
 pytestmark = pytest.mark.numeric
 
@@ -25,14 +25,14 @@ MLP = MODELS["original_mlp"]
 
 @pytest.fixture(autouse=True)
 def own_cache(monkeypatch, tmp_path):
-    """A cache of the test's own, which is written but not read: what is trained twice is to be trained twice."""
+    """A separate cache that is written but not read, so that equal fits are trained again."""
     monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
     monkeypatch.setenv("SER_CACHE_READ", "off")
 
 
 @pytest.fixture(scope="module")
 def blobs():
-    """Three well separated classes in five features, at scales that no network learns from unscaled."""
+    """Three well separated classes in five features, at scales that a network does not learn without standardisation."""
     rng = np.random.default_rng(0)
     y = np.resize(np.arange(3), 150)
     x = rng.normal(size=(150, 5)) + 3 * np.eye(3, 5)[y]
@@ -59,7 +59,7 @@ def test_a_fit_does_not_depend_on_the_others_in_its_stack(blobs):
         np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-4)
 
 
-def test_same_bits_each_time(blobs):
+def test_results_are_identical_each_time(blobs):
     x, y = blobs
     first, second = (fit(x, y, [Fit(train=np.arange(70), test=np.arange(70, 150), seed=2, epochs=4)])[0] for _ in range(2))
     for one, other in zip(first.weights, second.weights, strict=True):
@@ -82,7 +82,7 @@ def test_weights_are_those_of_a_keras_model(blobs):
 
 
 def test_test_and_validation_rows_do_not_reach_the_training(blobs):
-    """Whatever stands in rows that do not train, the weights stay: scaler, loss and batches are of training rows alone."""
+    """Scaler, loss and batches use training rows only: changes of other rows do not change the weights."""
     x, y = blobs
     changed, relabelled = x.copy(), y.copy()
     changed[100:] *= -50
@@ -95,10 +95,10 @@ def test_test_and_validation_rows_do_not_reach_the_training(blobs):
 def test_stops_early_by_validation_loss_and_keeps_the_best_epoch(blobs):
     x, y = blobs
     wrong = (y + 1) % 3
-    hopeless = np.concatenate([y[:100], wrong[100:]])  # the better it learns, the worse it does on validation
+    hopeless = np.concatenate([y[:100], wrong[100:]])  # training increases the validation loss
     done = fit(x, hopeless, [Fit(train=np.arange(100), validation=np.arange(100, 150), seed=0, epochs=100, stop_early=True)])[0]
     assert done.epochs < 10
-    assert len(done.history) == done.epochs + MLP.patience, "it waits as many epochs as it should and no longer"
+    assert len(done.history) == done.epochs + MLP.patience, "it stops exactly `patience` epochs after the best"
     best = done.history.val_loss[: done.epochs].min()
     assert done.history.val_loss.min() > best - MLP.min_delta
     network = MLP.build(5, 3)
@@ -108,8 +108,8 @@ def test_stops_early_by_validation_loss_and_keeps_the_best_epoch(blobs):
     assert loss == pytest.approx(done.history.val_loss.iloc[done.epochs - 1], rel=1e-4)
 
 
-def test_padding_of_the_last_batch_counts_for_nothing(blobs):
-    """33 rows in batches of 32 leave one row in the second step; what fills it up is row 0, which must not train."""
+def test_padding_of_the_last_batch_does_not_train(blobs):
+    """33 rows in batches of 32 leave one row for the second step; row 0 must not train as its padding."""
     x, y = blobs
     spoiled, relabelled = x.copy(), y.copy()
     spoiled[0] *= -50
@@ -119,7 +119,7 @@ def test_padding_of_the_last_batch_counts_for_nothing(blobs):
         np.testing.assert_array_equal(done, other)
 
 
-def test_fits_of_unequal_length_are_all_done_in_order(blobs):
+def test_results_of_fits_of_unequal_length_are_in_order(blobs):
     x, y = blobs
     sizes = (40, 100, 41, 100, 64)
     done = fit(x, y, [Fit(train=np.arange(n), test=np.arange(n, n + 3), seed=0, epochs=i + 1) for i, n in enumerate(sizes)])
@@ -130,9 +130,7 @@ def test_fits_of_unequal_length_are_all_done_in_order(blobs):
 def test_epochs_are_chosen_at_the_top_of_the_smoothed_mean_curve():
     def curve(peak):
         epochs = np.arange(1, 41)
-        return training.FitResult(
-            1, np.empty(0), pd.DataFrame({"epoch": epochs, "val_uar": -np.abs(epochs - peak) / 40}), [], None
-        )
+        return FitResult(1, np.empty(0), pd.DataFrame({"epoch": epochs, "val_uar": -np.abs(epochs - peak) / 40}), [], None)
 
     assert training.chosen_epochs([curve(20)])[0] == 20
     assert training.chosen_epochs([curve(10), curve(30), curve(21)])[0] == 21
@@ -144,7 +142,7 @@ def test_epochs_are_chosen_at_the_top_of_the_smoothed_mean_curve():
 @pytest.mark.parametrize("model", MODELS)
 def test_every_network_learns_the_same_for_one_process_or_two(blobs, model):
     x, y = blobs
-    if MODELS[model].sequences:  # each row stands through a clip
+    if MODELS[model].sequences:  # each row is repeated as the frames of a clip
         x = np.array([None, *(np.repeat(row[None], 8, axis=0) for row in x)], dtype=object)[1:]
     fits = [Fit(train=np.arange(100), test=np.arange(100, 150), seed=seed, epochs=30) for seed in (0, 1)]
     one, two = fit(x, y, fits, model=model), fit(x, y, fits, model=model, n_jobs=2)
@@ -153,8 +151,8 @@ def test_every_network_learns_the_same_for_one_process_or_two(blobs, model):
         assert (alone.probabilities.argmax(axis=1) == y[100:]).mean() > 0.85
 
 
-def test_batch_normalisation_never_sees_other_rows(blobs):
-    """Padding of the last batch repeats training rows, so rows outside training change no statistics."""
+def test_batch_normalisation_uses_training_rows_only(blobs):
+    """Padding of the last batch repeats training rows, so other rows do not change the statistics."""
     x, y = blobs
     spoiled = x.copy()
     spoiled[70:] *= 1000
@@ -165,29 +163,30 @@ def test_batch_normalisation_never_sees_other_rows(blobs):
         np.testing.assert_array_equal(done, other)
 
 
-def test_classes_weigh_the_same_where_the_network_says_so():
+def test_classes_have_equal_weight_in_a_balanced_network():
     y = np.array([0] * 90 + [1] * 10)
-    weights = training._class_weights(y, np.arange(100))
+    balanced = MODELS["mlp"]
+    weights = loss_weights(balanced, y, np.arange(100))
     assert weights[:90].sum() == pytest.approx(50) and weights[90:].sum() == pytest.approx(50)
-    assert training._class_weights(y, np.arange(90))[0] == pytest.approx(1), "a class that is not there takes no weight"
+    assert loss_weights(balanced, y, np.arange(90))[0] == pytest.approx(1), "a class without training rows has no weight"
 
 
-def test_a_scaler_that_saw_other_rows_is_refused(blobs, monkeypatch):
+def test_a_scaler_fitted_on_other_rows_is_an_error(blobs, monkeypatch):
     x, y = blobs
-    of_training = training.StandardScaler.fit
-    monkeypatch.setattr(training.StandardScaler, "fit", lambda self, rows: of_training(self, x[-len(rows) :]))
+    original_fit = training.StandardScaler.fit
+    monkeypatch.setattr(training.StandardScaler, "fit", lambda self, rows: original_fit(self, x[-len(rows) :]))
     with pytest.raises(LeakError, match="scaler has seen other rows than the 100 of training"):
         fit(x, y, [Fit(train=np.arange(100), seed=0, epochs=1)])
 
 
-def test_fits_that_train_on_the_same_rows_are_trained_once_and_measured_each(blobs):
+def test_fits_with_the_same_training_rows_share_a_training(blobs):
     x, y = blobs
     one = Fit(train=np.arange(90), validation=np.arange(90, 110), seed=0, epochs=4)
     other = Fit(train=np.arange(90), validation=np.arange(110, 150), seed=0, epochs=4, test=np.arange(110, 120))
     longer = Fit(train=np.arange(90), validation=np.arange(90, 110), seed=0, epochs=5)
-    assert training._shared([one, other, longer]) == [[0, 1], [2]]
-    together, alone = fit(x, y, [one, other]), [fit(x, y, [each])[0] for each in (one, other)]
-    # The last bits of a row's probabilities depend, on some processors, on the number of rows that are computed with it.
+    assert training._share_trainings([one, other, longer]) == [[0, 1], [2]]
+    together, alone = fit(x, y, [one, other]), [fit(x, y, [separate])[0] for separate in (one, other)]
+    # On some processors, the last bits of probabilities depend on the number of rows that are computed together.
     for a, b in zip(together, alone, strict=True):
         pd.testing.assert_frame_equal(a.history, b.history, rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(a.validation, b.validation, rtol=0, atol=1e-5)
@@ -197,7 +196,7 @@ def test_fits_that_train_on_the_same_rows_are_trained_once_and_measured_each(blo
     assert together[0].validation.shape == (4, 20, 3) and together[1].validation.shape == (4, 40, 3)
 
 
-def test_curves_of_validation_are_those_of_the_probabilities(blobs):
+def test_validation_curves_match_the_probabilities(blobs):
     x, y = blobs
     rows = np.arange(95, 150)
     done = fit(x, y, [Fit(train=np.arange(95), validation=rows, seed=0, epochs=3)])[0]
@@ -208,31 +207,31 @@ def test_curves_of_validation_are_those_of_the_probabilities(blobs):
         assert curve.val_loss == pytest.approx(log_loss(y[rows], chances), rel=1e-4)
 
 
-# What was trained before
+# The cache
 
 
 @pytest.fixture
 def trained(monkeypatch):
-    """With the cache read: how many trainings each stack had that was trained."""
+    """The number of trainings of each stack that is trained, with the cache in use."""
     monkeypatch.delenv("SER_CACHE_READ")
-    found, fit_stack = [], training._fit_stack
+    counts, train_job = [], training._train_job
 
-    def noted(named, x, y, trainings, n_classes, batch_size):
-        found.append(len(trainings))
-        return fit_stack(named, x, y, trainings, n_classes, batch_size)
+    def record(job):
+        counts.append(len(job.trainings))
+        return train_job(job)
 
-    monkeypatch.setattr(training, "_fit_stack", noted)
-    return found
+    monkeypatch.setattr(training, "_train_job", record)
+    return counts
 
 
-def two_seeds(**how):
-    """Two fits of one seed, on other rows, and one of another: two stacks."""
+def two_seeds(**changes):
+    """Two fits with one seed and different rows, and one with another seed: two stacks."""
     cuts = ((0, 0), (3, 0), (0, 1))
-    how = {"validation": np.arange(110, 130), "test": np.arange(130, 150), "epochs": 3} | how
-    return [Fit(train=np.arange(start, 100), seed=seed, **how) for start, seed in cuts]
+    settings = {"validation": np.arange(110, 130), "test": np.arange(130, 150), "epochs": 3} | changes
+    return [Fit(train=np.arange(start, 100), seed=seed, **settings) for start, seed in cuts]
 
 
-def test_what_was_trained_before_is_not_trained_again(blobs, trained):
+def test_cached_fits_are_not_trained_again(blobs, trained):
     x, y = blobs
     first = fit(x, y, two_seeds())
     assert trained == [2, 1]
@@ -266,7 +265,7 @@ def test_other_fits_are_trained(blobs, trained, change):
     assert sum(trained) == 3
 
 
-def test_a_changed_row_retrains_only_the_stack_that_has_it(blobs, trained):
+def test_a_changed_row_retrains_only_the_stack_that_uses_it(blobs, trained):
     x, y = blobs
     fits = [Fit(train=np.arange(start, start + 60), seed=seed, epochs=2) for seed, start in enumerate((0, 80))]
     fit(x, y, fits)
@@ -282,7 +281,7 @@ def test_a_changed_row_retrains_only_the_stack_that_has_it(blobs, trained):
 
 
 @pytest.mark.parametrize("change", [{"label_smoothing": 0.2}, {"balanced": True}, {"patience": 3}, {"min_delta": 0.1}])
-def test_a_network_that_learns_otherwise_is_trained(blobs, trained, monkeypatch, change):
+def test_a_changed_training_setting_retrains(blobs, trained, monkeypatch, change):
     x, y = blobs
     fit(x, y, two_seeds())
     trained.clear()
@@ -291,7 +290,28 @@ def test_a_network_that_learns_otherwise_is_trained(blobs, trained, monkeypatch,
     assert trained == [2, 1]
 
 
-def test_an_edited_entry_is_noticed_and_only_it_is_trained_again(blobs, trained):
+def test_a_setting_that_does_not_influence_fits_does_not_retrain(blobs, trained, monkeypatch):
+    x, y = blobs
+    fit(x, y, two_seeds())
+    monkeypatch.setitem(MODELS, "original_mlp", replace(MLP, max_epochs=7, selection_seeds=1, choices=({}, {})))
+    fit(x, y, two_seeds())
+    assert trained == [2, 1]
+
+
+def test_a_new_field_of_model_is_in_the_cache_key(blobs, trained, monkeypatch):
+    @dataclass(frozen=True, eq=False)
+    class Extended(Model):
+        clip_norm: float = 0.0
+
+    x, y = blobs
+    for count, clip_norm in enumerate((0.0, 1.0, 1.0), start=1):
+        entry = Extended(MLP.build, MLP.optimizer, MLP.batch_size, MLP.max_epochs, MLP.epochs, clip_norm=clip_norm)
+        monkeypatch.setitem(MODELS, "original_mlp", entry)
+        fit(x, y, two_seeds())
+        assert trained == [2, 1] * min(count, 2)
+
+
+def test_only_a_damaged_cache_entry_is_trained_again(blobs, trained):
     x, y = blobs
     first = fit(x, y, two_seeds())
     trained.clear()
@@ -302,12 +322,12 @@ def test_an_edited_entry_is_noticed_and_only_it_is_trained_again(blobs, trained)
     for one, other in zip(first, fit(x, y, two_seeds()), strict=True):
         np.testing.assert_array_equal(one.probabilities, other.probabilities)
     written = kept[0].read_bytes()
-    assert len(trained) == 1 and len(written) == len(whole), "the same again, but for the time it took"
+    assert len(trained) == 1 and len(written) == len(whole), "the same content except the training time"
     assert cache.load("fits", kept[0].name) is not None
 
 
-def test_a_thread_that_draws_random_numbers_meanwhile_changes_nothing(blobs):
-    """A cluster's worker has such threads: the network starts from its seed all the same."""
+def test_threads_that_draw_random_numbers_change_nothing(blobs):
+    """Cluster workers have such threads; the network must start from its seed."""
     x, y = blobs
     one = Fit(train=np.arange(70), test=np.arange(70, 150), seed=3, epochs=2)
     alone = fit(x, y, [one])[0].probabilities
@@ -321,7 +341,7 @@ def test_a_thread_that_draws_random_numbers_meanwhile_changes_nothing(blobs):
     thread.start()
     try:
         for _ in range(3):
-            training._compiled.cache_clear()
+            stacked._compiled_stack.cache_clear()
             np.testing.assert_array_equal(fit(x, y, [one])[0].probabilities, alone)
     finally:
         stop.set()

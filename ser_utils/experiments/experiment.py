@@ -18,7 +18,8 @@ from ser_utils.evaluation.leakage import check_fit, is_extra
 from ser_utils.evaluation.metrics import resampling_unit
 from ser_utils.evaluation.protocols import PROTOCOLS, TEST, VALIDATION, main_protocol, wording
 from ser_utils.features.registry import FEATURE_SETS, get_feature_set
-from ser_utils.models.registry import Model, build_network, get_model, with_normalisation, with_random_search
+from ser_utils.models.registry import Model, build_network, get_model, with_random_search
+from ser_utils.models.saved_model import with_normalisation
 from ser_utils.models.sequences import pad_sequences
 from ser_utils.models.training import Fit, FitResult, chosen_epochs, fit_all
 

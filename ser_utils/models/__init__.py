@@ -1,8 +1,9 @@
-"""Networks and classical models, and how they are trained.
+"""Networks and classical models, and their training.
 
-`registry` has one entry per Keras network, `baselines` one per scikit-learn classifier. `training` trains many small networks
-in stacks that share one compiled step, `sequences` trains networks that take sequences of frames. `backend` and `optimizers`
-make TensorFlow give the same numbers each time. Add a network in `registry.MODELS`, a baseline in `baselines.BASELINES`.
+`networks` builds Keras networks; `registry` has one entry per network, `baselines` one per scikit-learn classifier. `fits`
+describes training runs. `training` runs them: `stacked` trains row networks in stacks, `sequences` trains sequence networks.
+`saved_model` is the model directory. `backend` and `optimizers` make TensorFlow deterministic and faster. Add a network in
+`registry.MODELS`, a baseline in `baselines.BASELINES`.
 """
 
 import lazy_loader as lazy
@@ -12,23 +13,10 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submod_attrs={
         "backend": ["keras"],
         "baselines": ["BASELINES", "Baseline", "check_baselines"],
+        "networks": ["cnn", "lstm", "masked_input", "mlp", "original_mlp", "pooled_statistics"],
         "optimizers": ["Adam", "AdamW"],
-        "registry": [
-            "MODELS",
-            "Model",
-            "build_network",
-            "cnn",
-            "get_model",
-            "load_model",
-            "lstm",
-            "masked_input",
-            "mlp",
-            "original_mlp",
-            "pooled_statistics",
-            "save_model",
-            "with_normalisation",
-            "with_random_search",
-        ],
+        "registry": ["MODELS", "Model", "build_network", "get_model", "with_random_search"],
+        "saved_model": ["load_model", "save_model", "with_normalisation"],
         "sequences": ["spec_augment"],
     },
 )

@@ -1,4 +1,4 @@
-"""TensorFlow and Keras without their start-up notices, and made to give the same bits each time."""
+"""TensorFlow and Keras, imported without their start-up messages and set to deterministic computation."""
 
 import contextlib
 import os
@@ -11,19 +11,19 @@ import librosa
 
 @contextlib.contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Send file descriptor 2 to nowhere: TensorFlow's C++ writes there before its log level is read."""
-    kept = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
+    """Redirect file descriptor 2 to the null device, as TensorFlow's C++ code writes there before its log level is set."""
+    stderr = os.dup(2)
+    with open(os.devnull, "w") as null:
+        os.dup2(null.fileno(), 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
-# librosa asks for its caller's module by looking through all that are loaded: from a notebook's cell, and with TensorFlow's
-# thousands there, that takes 20 s. So it comes first.
+# On first use, librosa looks up its caller among all loaded modules. After TensorFlow has loaded thousands of them, this takes
+# 20 s in a notebook. Therefore librosa is used once before TensorFlow is imported.
 librosa.resample  # noqa: B018
 
 with _silent_stderr():
@@ -34,16 +34,17 @@ with _silent_stderr():
 
 __all__ = ["build_with_seed", "keras", "tf"]
 
-# The same bits each time on one platform, which has to be asked for before anything is computed. The number of threads
-# changes the order of sums and is therefore fixed; tiny networks gain nothing from more.
+# Determinism must be enabled before the first computation. The number of threads is fixed, because it changes the order of
+# sums and thereby the last bits of results. More threads do not make such small networks faster.
 tf.config.experimental.enable_op_determinism()
 tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def build_with_seed(seed: int, build: Callable[[], keras.Model]) -> keras.Model:
-    """What `build` builds, with the weights and the randomness of a seed."""
-    # Keras draws the seeds of layers from here; its set_random_seed would throw away what TensorFlow has compiled, too, and
-    # random.seed would share the generator with other threads, of which a cluster's worker has some
+    """Return the network that `build` builds, with initial weights and dropout seeds that depend on `seed` alone."""
+    # Keras draws the seeds of layers from random.randint. This patch replaces that function in the whole process while `build`
+    # runs, so another thread that calls random.randint meanwhile changes the network. The alternatives are worse:
+    # keras.utils.set_random_seed discards all compiled functions, and random.seed shares its state with every other thread.
     with mock.patch.object(random, "randint", random.Random(seed).randint):
         return build()

@@ -1,4 +1,4 @@
-"""Classical models from scikit-learn and trivial baselines, with the settings that inner folds choose among."""
+"""The registered baselines: trivial and classical scikit-learn classifiers, with the settings that inner folds choose among."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import make_scorer
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
@@ -22,12 +22,14 @@ from ser_utils.evaluation.metrics import uar
 
 @dataclass(frozen=True)
 class Baseline:
-    """A classifier, and the settings among which inner folds choose."""
+    """A scikit-learn classifier and its settings."""
 
     make: Callable[[int], object]
-    """From a seed to a scikit-learn classifier."""
+    """Function that returns an unfitted classifier for a seed."""
     grid: Mapping[str, list]
+    """Values of each parameter among which inner folds choose; empty for none."""
     random: bool = False
+    """Whether predictions depend on the seed."""
 
 
 BASELINES = {
@@ -39,17 +41,17 @@ BASELINES = {
     "svm": Baseline(lambda seed: SVC(class_weight="balanced"), {"C": [0.3, 1, 3, 10]}),
     "lda": Baseline(lambda seed: LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"), {}),
 }
-"""Guessing, the largest class of training, and three that learn: the last choose their C by inner folds."""
+"""Random guessing, the most frequent class of the training rows, and three classical classifiers."""
 
 
 def check_baselines(names: list[str]) -> None:
-    """Raise `StudyError` where a name is not among the baselines."""
+    """Raise `StudyError` if a name is not in `BASELINES`."""
     if unknown := [name for name in names if name not in BASELINES]:
         raise StudyError(f"Unknown {unknown[0]!r} in BASELINES: expected some of {', '.join(BASELINES)}.")
 
 
 class CorpusScaler(TransformerMixin, BaseEstimator):
-    """Standardises by the rows of the corpus itself; those of extra corpora, marked 1 in the last column, stay as they are."""
+    """Standardise the rows of the main corpus; rows of extra corpora, marked with 1 in the last column, do not change."""
 
     def fit(self, x: np.ndarray, y: np.ndarray | None = None) -> "CorpusScaler":
         self.scaler_ = StandardScaler().fit(x[x[:, -1] == 0, :-1])
@@ -60,7 +62,7 @@ class CorpusScaler(TransformerMixin, BaseEstimator):
 
 
 def inner_folds(groups: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Inner folds: rows of training and of the group held out, for each group but the empty one, which always trains."""
+    """Return training and held-out row numbers for each group; rows with an empty group are always training rows."""
     return [(np.flatnonzero(groups != name), np.flatnonzero(groups == name)) for name in np.unique(groups) if name]
 
 
@@ -74,33 +76,52 @@ def fit_baseline(
     n_classes: int,
     seed: int,
 ) -> np.ndarray:
-    """Fit one classifier, its settings chosen by leaving out each of the groups of training rows in turn.
+    """Fit a baseline, with settings chosen by inner folds, and predict the test rows.
+
+    Parameters
+    ----------
+    name : str
+        A name in `BASELINES`.
+    x, y : np.ndarray [shape=(n_rows, n_features)], [shape=(n_rows,)]
+        Features as extracted and class numbers of the training rows.
+    test : np.ndarray [shape=(n_test, n_features)]
+    groups : np.ndarray [shape=(n_rows,)]
+        Group of each training row for the inner folds (see `inner_folds`); empty for no choice of settings.
+    extra : np.ndarray [shape=(n_rows,), dtype=bool]
+        Training rows from extra corpora, which are standardised already.
+    n_classes, seed : int
 
     Returns
     -------
     np.ndarray [shape=(n_test, n_classes)]
-        Probabilities of the test rows; 0 for a class that training lacks.
+        Probabilities; 0 for a class without training rows.
     """
-    entry, own = BASELINES[name], x[~extra]
-    if extra.any():
+    entry, corpus_rows, has_extra = BASELINES[name], x[~extra], extra.any()
+    if has_extra:
         x, test = np.c_[x, extra.astype(x.dtype)], np.c_[test, np.zeros(len(test), x.dtype)]
-    pipe = make_pipeline(CorpusScaler() if extra.any() else StandardScaler(), entry.make(seed))
-    inner = [
-        (train, held) for train, held in inner_folds(groups) if len(np.unique(y[train])) > 1
-    ]  # of one class nothing is learned
-    if inner:
-        grid = {f"{pipe.steps[-1][0]}__{key}": values for key, values in entry.grid.items()}
-        pipe = GridSearchCV(pipe, grid, scoring=make_scorer(uar), cv=inner).fit(x, y).best_estimator_
-    else:
-        pipe.fit(x, y)
-    check_scaler(pipe[0].scaler_ if extra.any() else pipe[0], own)
-    if entry.random:  # its probabilities are all alike: what it says is drawn
-        return np.eye(n_classes)[pipe.predict(test)]
-    if hasattr(pipe, "predict_proba"):
-        heard = pipe.predict_proba(test)
-    else:
-        decided = pipe.decision_function(test)
-        heard = softmax(np.c_[-decided, decided] if decided.ndim == 1 else decided, axis=1)  # two classes have one value
-    found = np.zeros((len(test), n_classes), heard.dtype)
-    found[:, pipe.classes_] = heard
-    return found
+    pipeline = make_pipeline(CorpusScaler() if has_extra else StandardScaler(), entry.make(seed))
+    pipeline = _fit_pipeline(pipeline, entry.grid, x, y, groups)
+    check_scaler(pipeline[0].scaler_ if has_extra else pipeline[0], corpus_rows)
+    if entry.random:  # the probabilities of all classes are equal, but the predicted class is random
+        return np.eye(n_classes)[pipeline.predict(test)]
+    of_trained_classes = _class_probabilities(pipeline, test)
+    probabilities = np.zeros((len(test), n_classes), of_trained_classes.dtype)
+    probabilities[:, pipeline.classes_] = of_trained_classes
+    return probabilities
+
+
+def _fit_pipeline(pipeline: Pipeline, grid: Mapping[str, list], x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> Pipeline:
+    """Fit with the settings that have the highest mean UAR on the inner folds, or with the defaults without inner folds."""
+    folds = [(train, held_out) for train, held_out in inner_folds(groups) if len(np.unique(y[train])) > 1]
+    if not folds:
+        return pipeline.fit(x, y)
+    grid = {f"{pipeline.steps[-1][0]}__{parameter}": values for parameter, values in grid.items()}
+    return GridSearchCV(pipeline, grid, scoring=make_scorer(uar), cv=folds).fit(x, y).best_estimator_
+
+
+def _class_probabilities(pipeline: Pipeline, x: np.ndarray) -> np.ndarray:
+    """Return probabilities, or a softmax of the decision values if the classifier has no probabilities."""
+    if hasattr(pipeline, "predict_proba"):
+        return pipeline.predict_proba(x)
+    values = pipeline.decision_function(x)
+    return softmax(np.c_[-values, values] if values.ndim == 1 else values, axis=1)  # two classes have a single value

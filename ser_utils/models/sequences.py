@@ -1,49 +1,196 @@
-"""Training a network of sequences: clips of all lengths, padded and masked, changed anew each time they are shown.
+"""Training of sequence networks: clips of different lengths, padded and masked, with SpecAugment in every epoch.
 
-One network after the other, unlike `ser_utils.models.training`, whose place this takes where a model's entry says `sequences`: here
-a step is work enough to keep a core busy, and the fits are spread over processes.
+Unlike the row networks of `ser_utils.models.stacked`, the networks are trained one after the other: a single step keeps a core
+busy, and the jobs are spread over processes.
 """
 
 import functools
+import time
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+import pandas as pd
 
 from ser_utils.models.backend import build_with_seed, keras, tf
+from ser_utils.models.fits import (
+    Fit,
+    FitResult,
+    IdentifiedModel,
+    TrainingJob,
+    cross_entropy,
+    loss_weights,
+    split_training,
+    standardise,
+)
 from ser_utils.models.optimizers import reset_optimizer
 from ser_utils.models.registry import Model
 
-MULTIPLE = 24
-"""Batches are padded to a multiple of so many frames."""
-LONGEST = 400
-"""Frames of a clip that train at once, 8 s: of a longer one, a piece at random. It is heard whole when it is tested."""
+PAD_MULTIPLE = 24
+"""Batches are padded to a multiple of this number of frames."""
+MAX_TRAINING_FRAMES = 400
+"""Longest excerpt of a clip in training, 8 s: longer clips are cropped at random. Predictions use whole clips."""
 MASKS = {"bands": (2, 8), "time": (2, 0.15)}
-"""Of each clip shown, stripes that are masked and how wide they are at most: bands of frequency, share of its frames."""
-AT_ONCE = 64
+"""SpecAugment: number of masks per clip and their largest width, in frequency bands and as share of the frames."""
+PREDICTION_BATCH = 64
+
+
+def train_sequences(job: TrainingJob) -> list[FitResult]:
+    """Train the networks of a job one after the other and return the results of all their fits."""
+    return [result for fits in job.trainings for result in _train_network(job, fits)]
+
+
+def _train_network(job: TrainingJob, fits: list[Fit]) -> list[FitResult]:
+    """Train one network and return the results of the fits that share this training."""
+    fit = fits[0]
+    trainer = _compiled_trainer(job.model, job.x[0].shape[1], job.n_classes, job.build_settings)
+    scaler, clips = standardise(job.x, fit)
+    measured_rows = np.concatenate([fit.measured_rows for fit in fits])
+    trainer.start(fit.seed)
+    start = time.perf_counter()
+    best_epoch, weights, history, validation = _train_epochs(trainer, job, fit, clips, measured_rows)
+    seconds = time.perf_counter() - start
+    trainer.network.set_weights(weights)
+    probabilities = np.concatenate([trainer.predict([clips[i] for i in fit.test]) for fit in fits])
+    training = FitResult(best_epoch, probabilities, history, weights, scaler, validation, seconds)
+    return split_training(training, fits, job.y)
+
+
+def _train_epochs(
+    trainer: "SequenceTrainer", job: TrainingJob, fit: Fit, clips: list[np.ndarray], measured_rows: np.ndarray
+) -> tuple[int, list[np.ndarray], pd.DataFrame, np.ndarray]:
+    """Train until the last epoch or until early stopping.
+
+    Returns the best epoch, its weights, the history with epoch, loss and accuracy, and the probabilities of the measured rows
+    after each epoch [shape=(n_epochs, n_measured, n_classes)].
+    """
+    entry, targets = job.model.entry, np.eye(job.n_classes, dtype=np.float32)[job.y]
+    weights = loss_weights(entry, job.y, fit.train)
+    measured_clips, measured_y = [clips[i] for i in measured_rows], job.y[measured_rows]
+    best_loss, best_epoch, best_weights = np.inf, 1, trainer.weights()
+    records, validation = [], []
+    for epoch in range(1, fit.epochs + 1):
+        rows = trainer.rng.choice(fit.train, fit.rows_per_epoch, replace=False) if fit.rows_per_epoch else fit.train
+        records.append((epoch, *trainer.epoch(clips, targets, weights, rows, job.batch_size)))
+        validation.append(trainer.predict(measured_clips))
+        loss, improved = np.inf, epoch == fit.epochs
+        if fit.stop_early:
+            loss = cross_entropy(validation[-1], measured_y).mean()
+            improved = loss < best_loss - entry.min_delta
+        if improved:
+            best_loss, best_epoch, best_weights = loss, epoch, trainer.weights()
+        if fit.stop_early and epoch - best_epoch >= entry.patience:
+            break
+    return best_epoch, best_weights, pd.DataFrame(records, columns=["epoch", "loss", "accuracy"]), np.stack(validation)
+
+
+@functools.lru_cache(maxsize=4)
+def _compiled_trainer(model: IdentifiedModel, n_features: int, n_classes: int, settings: tuple) -> "SequenceTrainer":
+    return SequenceTrainer(model.entry, n_features, n_classes, dict(settings))
+
+
+class SequenceTrainer:
+    """A sequence network with its compiled training step, which is used for one fit after the other."""
+
+    def __init__(self, entry: Model, n_features: int, n_classes: int, settings: Mapping):
+        self.build = functools.partial(entry.build, n_features, n_classes, **settings)
+        self.network = self.build()
+        self.smoothing = entry.label_smoothing
+        self.optimizer = entry.optimizer()
+        self.optimizer.build(self.network.trainable_variables)
+        self.rng = np.random.default_rng(0)
+        x, y = tf.TensorSpec([None, None, n_features + 1]), tf.TensorSpec([None, n_classes])
+        self.step = tf.function(self._step, input_signature=[x, y, tf.TensorSpec([None])])
+        self.forward = tf.function(self._forward, input_signature=[x])
+
+    def start(self, seed: int) -> None:
+        """Reset the weights and the random generators to a seed, and the optimizer."""
+        initial = build_with_seed(seed, self.build)
+        for variable, value in zip(self.network.variables, initial.variables, strict=True):
+            variable.assign(value)
+        reset_optimizer(self.optimizer)
+        self.rng = np.random.default_rng(seed)
+
+    def weights(self) -> list[np.ndarray]:
+        """Return the weights for `keras.Model.set_weights`."""
+        return self.network.get_weights()
+
+    def epoch(
+        self, clips: list[np.ndarray], targets: np.ndarray, weights: np.ndarray, rows: np.ndarray, size: int
+    ) -> tuple[float, float]:
+        """Train one epoch on the rows, in batches of `size`, with new masks; return mean loss and accuracy with dropout."""
+        lengths = np.array([len(clip) for clip in clips])
+        loss = correct = 0.0
+        for batch in make_batches(rows, lengths, size=size, rng=self.rng):
+            x = pad_sequences([spec_augment(_crop(clips[i], self.rng), self.rng) for i in batch])
+            batch_loss, batch_correct = self.step(x, targets[batch], weights[batch])
+            loss, correct = loss + float(batch_loss), correct + float(batch_correct)
+        return loss / len(rows), correct / len(rows)
+
+    def predict(self, clips: list[np.ndarray]) -> np.ndarray:
+        """Return the probabilities of whole clips [shape=(n_clips, n_classes)]."""
+        order = np.argsort([len(clip) for clip in clips], kind="stable")
+        probabilities = np.empty((len(clips), self.network.output_shape[-1]), np.float32)
+        for start in range(0, len(order), PREDICTION_BATCH):
+            batch = order[start : start + PREDICTION_BATCH]
+            probabilities[batch] = self.forward(pad_sequences([clips[i] for i in batch]))
+        return probabilities
+
+    def _step(self, x, y, weights):
+        with tf.GradientTape() as tape:
+            p = self.network(x, training=True)
+            losses = weights * keras.losses.categorical_crossentropy(y, p, label_smoothing=self.smoothing)
+            loss = tf.reduce_mean(losses)
+        variables = self.network.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+        correct = tf.reduce_sum(tf.cast(tf.equal(tf.argmax(y, -1), tf.argmax(p, -1)), tf.float32))
+        return tf.reduce_sum(losses), correct
+
+    def _forward(self, x):
+        return self.network(x, training=False)
+
+
+def make_batches(rows: np.ndarray, lengths: np.ndarray, *, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yield the rows in random order, in batches; every four batches are sorted by length to reduce padding.
+
+    Parameters
+    ----------
+    rows : np.ndarray
+        Row numbers.
+    lengths : np.ndarray
+        Number of frames of each row of the table.
+    size : int
+        Rows per batch.
+    rng : np.random.Generator
+    """
+    order = rng.permutation(rows)
+    for start in range(0, len(order), 4 * size):
+        group = order[start : start + 4 * size]
+        group = group[np.argsort(lengths[group], kind="stable")]
+        yield from (group[i : i + size] for i in range(0, len(group), size))
 
 
 def pad_sequences(clips: list[np.ndarray], *, longest: int = 0) -> np.ndarray:
-    """Clips of several lengths as one array, with the mask that tells clip from padding as last column.
+    """Return clips of different lengths as one array, with the mask (1 for frames, 0 for padding) as last column.
 
     Parameters
     ----------
     clips : list of np.ndarray [shape=(n_frames, n_features)]
     longest : int
-        How many frames to pad to; 0 for those of the longest clip, made a multiple of `MULTIPLE`.
+        Number of frames to pad to; 0 for that of the longest clip, rounded up to a multiple of `PAD_MULTIPLE`.
 
     Returns
     -------
     np.ndarray [shape=(n_clips, longest, n_features + 1), dtype=float32]
     """
-    longest = longest or -(-max(len(clip) for clip in clips) // MULTIPLE) * MULTIPLE
-    batch = np.zeros((len(clips), longest, clips[0].shape[1] + 1), np.float32)
-    for place, clip in zip(batch, clips, strict=True):
-        place[: len(clip), :-1], place[: len(clip), -1] = clip, 1
-    return batch
+    longest = longest or -(-max(len(clip) for clip in clips) // PAD_MULTIPLE) * PAD_MULTIPLE
+    padded = np.zeros((len(clips), longest, clips[0].shape[1] + 1), np.float32)
+    for row, clip in zip(padded, clips, strict=True):
+        row[: len(clip), :-1], row[: len(clip), -1] = clip, 1
+    return padded
 
 
 def spec_augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A copy of a clip with stripes of bands and of time set to 0, the mean: SpecAugment (Park et al., INTERSPEECH 2019).
+    """Return a copy of a clip with random bands and time spans set to 0, the mean: SpecAugment (Park et al., INTERSPEECH 2019).
 
     Parameters
     ----------
@@ -56,101 +203,22 @@ def spec_augment(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     np.ndarray [shape=(n_frames, n_bands)]
     """
     clip, (n_frames, n_bands) = clip.copy(), clip.shape
-    (n_low, widest), (n_gaps, share) = MASKS["bands"], MASKS["time"]
-    for _ in range(n_low):
-        first, width = _stripe(n_bands, min(widest, n_bands // 2), rng)
-        clip[:, first : first + width] = 0
-    for _ in range(n_gaps):
-        first, width = _stripe(n_frames, int(share * n_frames), rng)
-        clip[first : first + width] = 0
+    (n_band_masks, max_bands), (n_time_masks, max_share) = MASKS["bands"], MASKS["time"]
+    for _ in range(n_band_masks):
+        clip[:, _random_span(n_bands, min(max_bands, n_bands // 2), rng)] = 0
+    for _ in range(n_time_masks):
+        clip[_random_span(n_frames, int(max_share * n_frames), rng)] = 0
     return clip
 
 
-def _stripe(n: int, widest: int, rng: np.random.Generator) -> tuple[int, int]:
-    """Begin and width of a stripe at random among `n`."""
-    width = int(rng.integers(0, widest + 1))
-    return int(rng.integers(0, n - width + 1)), width
+def _random_span(n: int, max_width: int, rng: np.random.Generator) -> slice:
+    """Return a random span of at most `max_width` of `n` positions."""
+    width = int(rng.integers(0, max_width + 1))
+    first = int(rng.integers(0, n - width + 1))
+    return slice(first, first + width)
 
 
-def _piece(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The clip, or `LONGEST` frames of it."""
-    first = int(rng.integers(0, max(0, len(clip) - LONGEST) + 1))
-    return clip[first : first + LONGEST]
-
-
-def batches(rows: np.ndarray, lengths: np.ndarray, *, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """The rows in random order, in batches; each four are sorted by length among themselves, so that little is padded.
-
-    Parameters
-    ----------
-    rows : np.ndarray
-        Row numbers.
-    lengths : np.ndarray
-        Frames of each row of the table.
-    size : int
-        Rows a batch.
-    """
-    order = rng.permutation(rows)
-    for start in range(0, len(order), 4 * size):
-        near = order[start : start + 4 * size]
-        near = near[np.argsort(lengths[near], kind="stable")]
-        yield from (near[i : i + size] for i in range(0, len(near), size))
-
-
-class SequenceTrainer:
-    """One network of an architecture with its compiled step, used for one fit after the other."""
-
-    def __init__(self, entry: Model, n_features: int, n_classes: int, settings: Mapping):
-        self.build = functools.partial(entry.build, n_features, n_classes, **settings)
-        self.network = self.build()
-        self.smoothing = entry.label_smoothing
-        self.optimizer = entry.optimizer()
-        self.optimizer.build(self.network.trainable_variables)
-        self.rng = np.random.default_rng(0)
-        x, y = tf.TensorSpec([None, None, n_features + 1]), tf.TensorSpec([None, n_classes])
-        self.step = tf.function(self._step, input_signature=[x, y, tf.TensorSpec([None])])
-        self.answer = tf.function(self._answer, input_signature=[x])
-
-    def start(self, seed: int) -> None:
-        """Begin anew, with the weights and the randomness of a seed."""
-        fresh = build_with_seed(seed, self.build)
-        for variable, value in zip(self.network.variables, fresh.variables, strict=True):
-            variable.assign(value)
-        reset_optimizer(self.optimizer)
-        self.rng = np.random.default_rng(seed)
-
-    def weights(self) -> list[np.ndarray]:
-        """As `keras.Model.set_weights` takes them."""
-        return self.network.get_weights()
-
-    def epoch(self, clips: list[np.ndarray], targets: np.ndarray, weights: np.ndarray, rows: np.ndarray, size: int) -> tuple:
-        """Show each of the rows once, masked anew; mean loss and accuracy (under dropout and masks)."""
-        lengths = np.array([len(clip) for clip in clips])
-        loss = right = 0.0
-        for batch in batches(rows, lengths, size=size, rng=self.rng):
-            x = pad_sequences([spec_augment(_piece(clips[i], self.rng), self.rng) for i in batch])
-            batch_loss, batch_right = self.step(x, targets[batch], weights[batch])
-            loss, right = loss + float(batch_loss), right + float(batch_right)
-        return loss / len(rows), right / len(rows)
-
-    def predict(self, clips: list[np.ndarray]) -> np.ndarray:
-        """Probabilities of whole clips [shape=(n_clips, n_classes)]."""
-        order = np.argsort([len(clip) for clip in clips], kind="stable")
-        found = np.empty((len(clips), self.network.output_shape[-1]), np.float32)  # none, where there are no clips
-        for start in range(0, len(order), AT_ONCE):
-            part = order[start : start + AT_ONCE]
-            found[part] = self.answer(pad_sequences([clips[i] for i in part]))
-        return found
-
-    def _step(self, x, y, weights):
-        with tf.GradientTape() as tape:
-            p = self.network(x, training=True)
-            losses = weights * keras.losses.categorical_crossentropy(y, p, label_smoothing=self.smoothing)
-            loss = tf.reduce_mean(losses)
-        variables = self.network.trainable_variables
-        self.optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
-        right = tf.reduce_sum(tf.cast(tf.equal(tf.argmax(y, -1), tf.argmax(p, -1)), tf.float32))
-        return tf.reduce_sum(losses), right
-
-    def _answer(self, x):
-        return self.network(x, training=False)
+def _crop(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return a random excerpt of `MAX_TRAINING_FRAMES` frames, or the whole clip if it is not longer."""
+    first = int(rng.integers(0, max(0, len(clip) - MAX_TRAINING_FRAMES) + 1))
+    return clip[first : first + MAX_TRAINING_FRAMES]
