@@ -13,7 +13,7 @@ from ser_utils.figures import style
 def counts(utterances: pd.DataFrame, classes: list[str]) -> Figure:
     """Draw the number of clips by speaker and emotion as a table of coloured cells, for the first `MAX_ROWS` speakers."""
     table = pd.crosstab(utterances.speaker, utterances.emotion).reindex(columns=classes, fill_value=0)
-    title = f"Clips by speaker and emotion{style.first_of(len(table), style.MAX_ROWS)}"
+    title = f"Clips by speaker and emotion{style.first_speakers(len(table), style.MAX_ROWS)}"
     table = table.head(style.MAX_ROWS)
     fig, ax = plt.subplots(figsize=(7.5, 0.45 * len(table) + 1.2))
     sns.heatmap(table, annot=True, fmt="d", cmap="Blues", vmin=0, cbar=False, ax=ax, linewidths=1)

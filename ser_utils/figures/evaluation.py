@@ -110,11 +110,11 @@ def coverage(table: pd.DataFrame, chance: float) -> Figure:
     """
     fig, ax = plt.subplots(figsize=(7.5, 4.2))
     lines = list(table.groupby("system", sort=False)) if "system" in table else [("", table)]
-    lower = int(np.argmin([line.accuracy.mean() for _, line in lines[:2]])) if len(lines) > 1 else None
+    lower = int(np.argmin([line.accuracy.mean() for _, line in lines])) if len(lines) > 1 else None
     for number, ((name, line), colour) in enumerate(zip(lines, itertools.cycle(style.SYSTEM_COLOURS), strict=False)):
         x, y = 100 * line.coverage, 100 * line.accuracy
         ax.plot(x, y, marker="o", markersize=5, color=colour, label=name)
-        if number >= 2:  # labels of more than two lines overlap
+        if len(lines) > 2:  # labels of more than two lines overlap
             continue
         for i in (x.argmin(), x.argmax()):
             offset = (0, -15 if number == lower else 7)
@@ -124,7 +124,7 @@ def coverage(table: pd.DataFrame, chance: float) -> Figure:
     ax.set(xlabel="coverage: share of clips answered, most confident first (%)", ylabel="accuracy among answered clips (%)")
     ax.set_title("Accuracy by coverage")
     if "system" in table:
-        fig.legend(loc="outside lower center", ncols=4)
+        fig.legend(loc="outside lower center", ncols=3)
     return fig
 
 

@@ -36,6 +36,6 @@ def feature_spread(table: pd.DataFrame, name: str, classes: list[str]) -> Figure
     speakers = sorted(table.speaker.unique())
     fig, ax = plt.subplots(figsize=(10, 3.8))
     style.emotion_boxes(ax, table, classes, x="speaker", y=name, order=speakers[: style.MAX_LINES], fliersize=1)
-    ax.set_title(f"{name} by speaker and emotion{style.first_of(len(speakers), style.MAX_LINES)}")
+    ax.set_title(f"{name} by speaker and emotion{style.first_speakers(len(speakers), style.MAX_LINES)}")
     ax.legend(title="", bbox_to_anchor=(1, 1), loc="upper left")
     return fig

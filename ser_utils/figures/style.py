@@ -116,9 +116,9 @@ def write_at(ax: Axes, text: str, xy: tuple[float, float], offset: tuple[float, 
     ax.annotate(text, xy, offset, textcoords="offset points", fontweight="bold", fontsize=9, **options)
 
 
-def first_of(n: int, limit: int) -> str:
-    """Return the end of a title: ", the first 24 of 91" if `n` exceeds `limit`, else nothing."""
-    return f", the first {limit} of {n}" if n > limit else ""
+def first_speakers(n: int, limit: int) -> str:
+    """Return the end of a title: ", the first 24 of 91 speakers" if `n` exceeds `limit`, else nothing."""
+    return f", the first {limit} of {n} speakers" if n > limit else ""
 
 
 def keep_extremes(table: pd.DataFrame, values: pd.Series, what: str) -> tuple[pd.DataFrame, str]:
