@@ -199,7 +199,10 @@ def test_the_figure_of_the_matrix_says_value_interval_and_emotions(names):
     ).assign(uar=0.512, ci_low=0.41, ci_high=0.6, n_speakers=1)
     table.loc[0, ["ci_low", "ci_high"]] = np.nan
     fig = cross_corpus_figures.cross_corpus_matrix(table, "synthetic")
-    assert [ax.get_title(loc="left") for ax in fig.axes] == ["mlp, speaker_norm=none", "mlp, speaker_norm=speaker"]
+    assert [ax.get_title(loc="left") for ax in fig.axes] == [
+        "mlp, no per-speaker normalisation",
+        "mlp, per-speaker normalisation",
+    ]
     for ax in fig.axes:
         assert len(ax.patches) == len(names) ** 2 and ax.get_ylabel() == "trained on"
     said = [text.get_text() for text in fig.axes[0].texts]

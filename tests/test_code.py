@@ -114,15 +114,15 @@ def test_in_the_study_a_change_reaches_what_it_concerns_and_nothing_else(copied)
     ]
     ask = f"print(*[code.version(f'ser_utils.{{name}}') for name in {names}])"
     seen = [says(copied, ask).split()]
-    for changed in ("features/short_time", "evaluation/leakage", "figures/plots"):
+    for changed in ("features/short_time", "evaluation/leakage", "figures/style"):
         edit(copied, changed)
         seen.append(says(copied, ask).split())
-    by_short_time, by_leakage, by_plots = (
+    by_short_time, by_leakage, by_style = (
         {name for name, x, y in zip(names, *pair, strict=True) if x != y} for pair in itertools.pairwise(seen)
     )
     assert set(names[:3]) <= by_short_time
     assert by_leakage == set(names[4:])
-    assert not by_plots
+    assert not by_style
 
 
 # Functions
@@ -223,14 +223,14 @@ def test_every_package_that_computes_is_among_those_that_count():
 def test_imports_are_found_however_they_are_written():
     source = """
 import ser_utils.core.audio, numpy
-import ser_utils.figures.plots as p
+import ser_utils.figures.style as p
 from ser_utils.core import cache, nothing
 from ser_utils.features import FeatureSet
 def late():
     from ser_utils.evaluation import protocols
 """
     found = code_version.imported(source)
-    names = ("core.audio", "core.cache", "evaluation.protocols", "features.registry", "figures.plots")
+    names = ("core.audio", "core.cache", "evaluation.protocols", "features.registry", "figures.style")
     assert set(found) - {name for name in found if name.startswith("ser_utils.core")} == {f"ser_utils.{n}" for n in names[2:]}
     assert {f"ser_utils.{name}" for name in names[:2]} <= set(found)
     assert code_version.imported(b"import numpy") == []

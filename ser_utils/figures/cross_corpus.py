@@ -1,4 +1,4 @@
-"""Figures across corpora: tables in, figure out, in the style of `ser_utils.figures.plots`, whose `show` saves and shows them."""
+"""Figures across corpora (notebook 07): emotions by corpus, and the cross-corpus matrix of UAR."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,11 +8,11 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ser_utils.corpora.labels import class_order
-from ser_utils.figures.plots import colour_of
+from ser_utils.figures import style
 
 
 def emotions_by_corpus(labelled: pd.DataFrame) -> Figure:
-    """Which emotions corpora label: a row a corpus, a column an emotion, in each cell the corpus' own code.
+    """Draw the emotions that each corpus labels: a row per corpus, a column per emotion, the corpus' code in the cell.
 
     Parameters
     ----------
@@ -21,59 +21,66 @@ def emotions_by_corpus(labelled: pd.DataFrame) -> Figure:
     """
     corpora, emotions = list(labelled.corpus.unique()), class_order(labelled.emotion)
     fig, ax = plt.subplots(figsize=(2.4 + 0.95 * len(emotions), 1.3 + 0.45 * len(corpora)))
-    for row in labelled.itertuples():
-        place = emotions.index(row.emotion), corpora.index(row.corpus)
-        ax.add_patch(plt.Rectangle((place[0] - 0.46, place[1] - 0.4), 0.92, 0.8, color=colour_of(row.emotion), alpha=0.28))
-        ax.text(*place, row.code, ha="center", va="center", fontsize=8.5 if len(row.code) < 12 else 7)
-    about = labelled.drop_duplicates("corpus")
-    names = [f"{one.corpus}\n{one.language}, {one.n_utterances}" for one in about.itertuples()]
-    _frame(ax, emotions, names)
-    ax.set_title("Emotions that corpora label, and their codes for them", pad=26)
+    for cell in labelled.itertuples():
+        x, y = emotions.index(cell.emotion), corpora.index(cell.corpus)
+        ax.add_patch(plt.Rectangle((x - 0.46, y - 0.4), 0.92, 0.8, color=style.colour_of(cell.emotion), alpha=0.28))
+        ax.text(x, y, cell.code, ha="center", va="center", fontsize=8.5 if len(cell.code) < 12 else 7)
+    names = [
+        f"{row.corpus}\n{row.language}, {row.n_utterances} clips" for row in labelled.drop_duplicates("corpus").itertuples()
+    ]
+    _format_cells(ax, emotions, names)
+    ax.set_title("Emotions and their codes in each corpus", pad=26)
     return fig
 
 
 def cross_corpus_matrix(table: pd.DataFrame, notice: str = "") -> Figure:
-    """The matrix of corpora, a panel a model and normalisation: trained on the row's corpus, tested on the column's.
+    """Draw the UAR by training corpus (rows) and test corpus (columns), one panel per model and normalisation.
 
-    Colour tells how far from chance to perfect a cell is, so that cells of unequal numbers of emotions compare.
+    The colour shows the position of the UAR between chance and 100 %, so that cells with different numbers of emotions
+    compare.
 
     Parameters
     ----------
     table : pd.DataFrame
         From `ser_utils.experiments.cross_corpus.cross_corpus_table`.
     notice : str
-        Said in the title, such as that a corpus is synthetic.
+        Appended to the title.
     """
     corpora = list(dict.fromkeys([*table.train, *table.test]))
     panels = list(table.groupby(["model", "speaker_norm"], sort=False))
-    across = len(panels) if len(corpora) < 4 else 1  # panels side by side
-    down = -(-len(panels) // across)
+    n_columns = len(panels) if len(corpora) < 4 else 1
+    n_rows = -(-len(panels) // n_columns)
     width, height = 1.6 + 1.35 * max(2, len(corpora)), 1.3 + 0.72 * len(corpora)
-    fig, axes = plt.subplots(down, across, figsize=(max(8, width * across), 0.5 + height * down), squeeze=False)
-    colour = plt.get_cmap("Blues")
-    for ax, ((model, norm), part) in zip(axes.flat, panels, strict=True):
-        above = Normalize(0, 0.8, clip=True)((part.uar - part.chance) / (1 - part.chance))
-        for row, share in zip(part.itertuples(), above, strict=True):
-            place = corpora.index(row.test), corpora.index(row.train)
-            edge = "black" if row.train == row.test else "none"
-            ax.add_patch(plt.Rectangle((place[0] - 0.48, place[1] - 0.46), 0.96, 0.92, facecolor=colour(share), edgecolor=edge))
-            ink = "white" if share > 0.6 else "black"
-            why_not = "one speaker" if row.n_speakers else "speakers unknown"
-            ends = why_not if np.isnan(row.ci_low) else f"{100 * row.ci_low:.0f} to {100 * row.ci_high:.0f}"
-            words = f"{ends}\n{row.n_emotions} emotions"
-            ax.text(place[0], place[1] - 0.2, f"{100 * row.uar:.1f} %", ha="center", va="center", color=ink, fontweight="bold")
-            ax.text(place[0], place[1] + 0.19, words, ha="center", va="center", color=ink, fontsize=7.5, linespacing=1.15)
-        _frame(ax, corpora, corpora)
+    size = (max(8, width * n_columns), 0.5 + height * n_rows)
+    fig, axes = plt.subplots(n_rows, n_columns, figsize=size, squeeze=False)
+    for ax, ((model, norm), cells) in zip(axes.flat, panels, strict=True):
+        for cell in cells.itertuples():
+            _draw_cell(ax, cell, corpora.index(cell.test), corpora.index(cell.train))
+        _format_cells(ax, corpora, corpora)
         ax.xaxis.set_label_position("top")
         ax.set(ylabel="trained on", xlabel="tested on")
-        ax.set_title(f"{model}, speaker_norm={norm}", pad=8)
-    title = "Across corpora: UAR, 95 % interval over the test speakers, emotions told apart"
-    fig.suptitle(title + (f"\n({notice})" if notice else ""), x=0.01, ha="left", fontweight="bold", fontsize=11)
+        ax.set_title(f"{model}, {style.norm_label(norm)}", pad=8)
+    title = f"Cross-corpus UAR, {style.INTERVAL} over test speakers, and number of emotions"
+    style.set_title(fig, f"{title}\n({notice})" if notice else title)
     return fig
 
 
-def _frame(ax: Axes, columns: list[str], rows: list[str]) -> None:
-    """Names on top and at the left of cells, which stand at whole numbers."""
+def _draw_cell(ax: Axes, cell: tuple, x: int, y: int) -> None:
+    """Draw one row of the table; a cell of a corpus tested on itself has a black frame."""
+    share = Normalize(0, 0.8, clip=True)((cell.uar - cell.chance) / (1 - cell.chance))
+    edge = "black" if cell.train == cell.test else "none"
+    ax.add_patch(plt.Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=plt.get_cmap("Blues")(share), edgecolor=edge))
+    if np.isnan(cell.ci_low):
+        interval = "one speaker" if cell.n_speakers else "speakers unknown"
+    else:
+        interval = f"{100 * cell.ci_low:.0f} to {100 * cell.ci_high:.0f}"
+    marks = {"ha": "center", "va": "center", "color": "white" if share > 0.6 else "black"}
+    ax.text(x, y - 0.2, f"{100 * cell.uar:.1f} %", fontweight="bold", **marks)
+    ax.text(x, y + 0.19, f"{interval}\n{cell.n_emotions} emotions", fontsize=7.5, linespacing=1.15, **marks)
+
+
+def _format_cells(ax: Axes, columns: list[str], rows: list[str]) -> None:
+    """Label cells, which are centred at whole numbers, on top and at the left."""
     ax.xaxis.tick_top()
     ax.set_xticks(range(len(columns)), columns)
     ax.set_yticks(range(len(rows)), rows)
