@@ -52,6 +52,16 @@ def test_published_numbers_of_the_original_study(file):
     np.testing.assert_allclose(original38.original38(y, sr), PUBLISHED.loc[file], rtol=1e-4)
 
 
+def test_the_tuning_is_estimated_in_float64(monkeypatch):
+    """In float32 the logarithm of a frequency on the edge of two bins differs between processors."""
+    dtypes, estimate = [], original38.librosa.estimate_tuning
+    monkeypatch.setattr(
+        original38.librosa, "estimate_tuning", lambda *, S, **options: dtypes.append(S.dtype) or estimate(S=S, **options)
+    )
+    assert original38.original38(tone(440 * 2 ** (0.2 / 12)), SR)[:12].argmax() == 9, "the pitch class A"
+    assert dtypes == [np.float64]
+
+
 # The same by slow, plain definitions: numpy and double precision, frame by frame
 
 

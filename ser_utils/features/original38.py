@@ -72,19 +72,46 @@ def chroma_filters(sr: int, tuning: float) -> np.ndarray:
 
 
 def chroma(power: np.ndarray, sr: int) -> np.ndarray:
-    """`librosa.feature.chroma_stft` of power spectra [shape=(n_frames, n_bins)]: 12 notes [shape=(12, n_frames)].
+    """Compute chroma as `librosa.feature.chroma_stft` does.
 
-    The tuning is estimated from peaks below `TUNING_HZ` alone, so only the bins below need to be searched for them.
+    Parameters
+    ----------
+    power : np.ndarray [shape=(n_frames, 1 + N_FFT // 2)]
+        Power spectra.
+    sr : int
+        Sample rate in Hz.
+
+    Returns
+    -------
+    np.ndarray [shape=(12, n_frames)]
+        Power of each pitch class, 1 for the strongest in a frame.
+    """
+    return librosa.util.normalize(chroma_filters(sr, tuning(power, sr)) @ power.T, norm=np.inf, axis=0)
+
+
+def tuning(power: np.ndarray, sr: int) -> float:
+    """Estimate the deviation from A4 = 440 Hz in semitones by `librosa.estimate_tuning`.
+
+    The estimate is the fullest bin of a histogram of peak frequencies with bins of 0.01 semitones. In a third of all clips
+    several bins are equally full, and one peak on the edge of two bins decides. librosa computes its frequency in the
+    precision of the spectrum; in float32 the logarithm differs between processors, so the spectrum is passed in float64.
+    Only bins up to `TUNING_HZ` are searched for peaks.
+
+    Parameters
+    ----------
+    power : np.ndarray [shape=(n_frames, 1 + N_FFT // 2)]
+        Power spectra.
+    sr : int
+        Sample rate in Hz.
     """
     n = min(power.shape[1], int(TUNING_HZ * N_FFT / sr) + 3)
-    tuning = librosa.estimate_tuning(
-        S=power[:, :n].T,
-        sr=sr * 2 * (n - 1) / N_FFT,  # under which bins of so few have the frequencies that they really have
+    return librosa.estimate_tuning(
+        S=power[:, :n].T.astype(np.float64),
+        sr=sr * 2 * (n - 1) / N_FFT,  # so that librosa assigns the first n bins their true frequencies
         fmax=TUNING_HZ,
         ref=lambda S, axis: power.max(axis=1),
         bins_per_octave=12,
     )
-    return librosa.util.normalize(chroma_filters(sr, tuning) @ power.T, norm=np.inf, axis=0)
 
 
 def shape(power: np.ndarray, sr: int) -> np.ndarray:
