@@ -71,7 +71,7 @@ def measure(y: np.ndarray, sr: int) -> dict[str, float]:
         | energy_functionals(c)
         | link_functionals(c, frames=voiced)
         | statistics(c.spectral, mask=c.active, frames="active")
-        | statistics(narrow | c.voice, mask=voiced, frames="voiced")
+        | statistics(narrow | c.voice_quality, mask=voiced, frames="voiced")
     )
 
 
@@ -127,7 +127,7 @@ def link_functionals(c: LowLevelDescriptors, *, frames: np.ndarray) -> dict[str,
     mfcc = tuple(f"mfcc_{i}" for i in range(1, 9))
     tracks = {"f0": c.f0_st}
     tracks |= {name: track for name, track in c.spectral.items() if name.startswith(("tilt", "shape")) or name in mfcc}
-    tracks |= c.voice
+    tracks |= c.voice_quality
     x = np.array(list(tracks.values()))[:, frames]
     x = x - x.mean(axis=1, keepdims=True)
     e = (c.energy_db[frames] - c.energy_db[frames].mean()) / 10
