@@ -154,7 +154,9 @@ def check_variants(variants: list[str]) -> None:
     """Raise `StudyError` if a variant is not a registered augmentation or is listed twice."""
     for i, name in enumerate(variants):
         if name == ORIGINAL:
-            raise StudyError(f"{ORIGINAL!r} is not an augmentation: every clip's original is always included, so remove it from the list.")
+            raise StudyError(
+                f"{ORIGINAL!r} is not an augmentation: every clip's original is always included, so remove it from the list."
+            )
         if name not in AUGMENTATIONS:
             raise StudyError(f"Unknown augmentation {name!r}: expected one of {', '.join(AUGMENTATIONS)}.")
         if name in variants[:i]:

@@ -1,8 +1,7 @@
 """F0 of speech by pYIN: the same path as `librosa.pyin`, about twenty times as fast.
 
-Two steps are faster: the candidates of all frames are weighted at once, and the Viterbi search considers only the F0 values that
-are within reach in 10 ms. Two things are added: multichannel input, and the exact period instead of the nearest tenth of a
-semitone.
+Two steps are faster: the candidates of all frames are weighted at once, and the Viterbi search considers only F0 values within
+reach in 10 ms. Two things are added: multichannel input, and the exact period instead of the nearest tenth of a semitone.
 """
 
 import functools
@@ -174,7 +173,7 @@ def _parabolic_shift(cmndf: np.ndarray, frame: np.ndarray, lag: np.ndarray) -> n
 
 @functools.cache
 def _transitions() -> np.ndarray:
-    """Return the log probability of a transition to each state [shape=(2 * REACH + 1, N_PITCH)], from the lowest state first."""
+    """Return the log probability of transitions to each state, from the lowest first [shape=(2 * REACH + 1, N_PITCH)]."""
     probabilities = librosa.sequence.transition_local(N_PITCH, 2 * REACH + 1, window="triangle", wrap=False)
     padded = np.pad(probabilities, ((REACH, REACH), (0, 0)))
     with np.errstate(divide="ignore"):

@@ -1,8 +1,8 @@
 """Low-level descriptors (LLDs): values per frame of 10 ms, from the power spectra of one recording.
 
 The channels of a recording are averaged as power, never as waveforms. Sound reaches two microphones some centimetres apart at
-different times, and the sum of their waveforms is a comb filter (for 0.4 ms: first null near 1.2 kHz). All levels are relative to
-the active level of the recording, so the recording gain has no effect.
+different times, and the sum of their waveforms is a comb filter (for 0.4 ms: first null near 1.2 kHz). All levels are relative
+to the active level of the recording, so the recording gain has no effect.
 """
 
 from dataclasses import dataclass
@@ -115,8 +115,8 @@ def voice_quality_llds(S: np.ndarray, *, f0_hz: np.ndarray, periodicity: np.ndar
     Returns
     -------
     dict of str to np.ndarray [shape=(n_frames,)]
-        In dB, except ``quality_strength``: the periodicity, from 0 to 1. In unvoiced frames it is 0, and the harmonics are those
-        of 150 Hz.
+        In dB, except ``quality_strength``: the periodicity, from 0 to 1. In unvoiced frames it is 0, and harmonics are of
+        150 Hz.
     """
     L = decibels(S.T, 1e-7)
     bin_hz = SR / N_FFT_LONG

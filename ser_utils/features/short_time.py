@@ -1,7 +1,7 @@
 """Short-time Fourier transform, its inverse, and the phase vocoder.
 
-The values are those of `librosa.stft`, `librosa.istft` and `librosa.phase_vocoder`, in a third of the time: frames are contiguous
-rows, blocks of frames fit into the processor's cache, and phases are advanced by complex multiplication.
+The values are those of `librosa.stft`, `librosa.istft` and `librosa.phase_vocoder`, in a third of the time: frames are
+contiguous rows, blocks of frames fit into the processor's cache, and phases are advanced by complex multiplication.
 """
 
 import functools

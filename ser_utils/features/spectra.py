@@ -111,7 +111,7 @@ def shape_llds(S: np.ndarray) -> dict[str, np.ndarray]:
 def contrast_llds(S: np.ndarray) -> dict[str, np.ndarray]:
     """Compute the spectral contrast in dB: level of the peaks above the valleys of each band (Jiang et al., 2002).
 
-    Peaks and valleys are the strongest and the weakest fifth of a band's bins. Parameters and return value are as in `tilt_llds`.
+    Peaks and valleys are the strongest and the weakest fifth of a band's bins. Parameters and return value: see `tilt_llds`.
     """
     llds = {}
     for i, (low, high) in enumerate(pairwise(CONTRAST_HZ)):
@@ -134,8 +134,8 @@ def mel_llds(S: np.ndarray, *, level_db: float) -> dict[str, np.ndarray]:
     Returns
     -------
     dict of str to np.ndarray [shape=(n_frames,)]
-        ``mfcc_1`` to ``mfcc_{N_MFCC}``, and ``mel_0`` on, each the mean of two adjacent bands of `N_MELS`. Bands have equal area,
-        so a level is per Hz. All in dB.
+        ``mfcc_1`` to ``mfcc_{N_MFCC}``, and ``mel_0`` on, each the mean of two adjacent bands of `N_MELS`. Bands have equal
+        area, so a level is per Hz. All in dB.
     """
     log_mel = decibels(mel_filters() @ S)
     mfcc = {f"mfcc_{i}": lld for i, lld in enumerate(cosines()[1:] @ log_mel, start=1)}
