@@ -49,20 +49,7 @@ def _vocoded(y: np.ndarray, sr: int, *, rate: float = 1.0, steps: float = 0.0) -
     A pitch shift is a time stretch and a resampling that restores the tempo. Two time stretches in a row equal one by the
     product of their rates, so one vocoder is enough: it takes half the time and smears transients half as much.
 
-    Parameters
-    ----------
-    y : np.ndarray [shape=(n,) or (n_channels, n)]
-        At most one axis in front of the samples.
-    sr : int
-        Sample rate in Hz.
-    rate : float
-        Tempo factor.
-    steps : float
-        Pitch shift in semitones.
-
-    Returns
-    -------
-    np.ndarray [shape=(m,) or (n_channels, m)], with m = round(n / rate)
+    `y` has at most one axis in front of the samples [shape=(n,) or (n_channels, n)]; the result has round(n / rate) samples.
     """
     vocoder_rate = rate * 2 ** (-steps / 12)
     n, n_out = round(y.shape[-1] / vocoder_rate), round(y.shape[-1] / rate)

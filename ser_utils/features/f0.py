@@ -238,18 +238,9 @@ def f0_contour(y: np.ndarray, *, sr: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def signal_measures(y: np.ndarray, sr: int) -> dict[str, float]:
-    """Describe a mono signal by four numbers.
+    """Return numbers that describe a mono signal [shape=(n,)].
 
-    Parameters
-    ----------
-    y : np.ndarray [shape=(n,)]
-    sr : int
-        Sample rate in Hz.
-
-    Returns
-    -------
-    dict of str to float
-        duration_s, level_dbfs, f0_hz (median; NaN if no frame is voiced), softest_dbfs (10th percentile of the frame levels).
+    duration_s, level_dbfs, f0_hz (median, NaN if no frame is voiced), softest_dbfs (10th percentile of the frame levels).
     """
     rms = librosa.feature.rms(y=y)[0]
     f0_hz = f0_contour(y, sr=sr)[1]
