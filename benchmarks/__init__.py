@@ -1,1 +1,1 @@
-"""What the study's fast code is measured against."""
+"""Time and memory of the study compared with a plain reference implementation."""

@@ -1,4 +1,4 @@
-"""30 fits of the original network, a speaker left out at a time: a plain loop of `model.fit` against the study's stacks.
+"""30 fits of the original network, leave-one-speaker-out: a loop of `model.fit` against the study's stacked training.
 
 .venv/bin/python -m benchmarks.fits [corpus] [--clips N]
 """
@@ -26,7 +26,7 @@ TARGET = "at least 5"
 
 @dataclass(frozen=True)
 class Task:
-    """Features, labels, and the fits: seed, and numbers of the rows of training and test."""
+    """Features, labels, and fits: seed, indices of training rows, indices of test rows."""
 
     x: np.ndarray
     y: np.ndarray
@@ -34,10 +34,10 @@ class Task:
     epochs: int
 
 
-def task_of(corpus: corpora.Corpus, files: list[str], seeds: Sequence[int], epochs: int) -> Task:
-    """Leave-one-speaker-out on a corpus: variants of training speakers train, too, and original clips are tested."""
-    how = {"features": ["original38"], "variants": VARIANTS, "strengths": STRENGTHS}
-    table = extraction.feature_tables(files, root=corpus.root, **how)["original38"]
+def make_task(corpus: corpora.Corpus, files: list[str], seeds: Sequence[int], epochs: int) -> Task:
+    """Make the fits of leave-one-speaker-out: training rows include augmented variants, test rows are originals."""
+    options = {"features": ["original38"], "variants": VARIANTS, "strengths": STRENGTHS}
+    table = extraction.feature_tables(files, root=corpus.root, **options)["original38"]
     labels = [corpora.parse_name(Path(file).stem, corpus) for file in table.file]
     speaker, emotion = (np.array([label[key] for label in labels]) for key in ("speaker", "emotion"))
     y = np.unique(emotion, return_inverse=True)[1]
@@ -51,11 +51,11 @@ def task_of(corpus: corpora.Corpus, files: list[str], seeds: Sequence[int], epoc
 
 
 def plain_way(task: Task) -> list[np.ndarray]:
-    """One fit after the other, as Keras' guide has it; returns probabilities of the test rows."""
-    import keras  # not by way of the study, which sets its threads
+    """Train one fit after the other, as in the Keras guide; return the probabilities of the test rows."""
+    import keras  # directly, as the study sets the number of threads
     from sklearn.preprocessing import StandardScaler
 
-    chances, n_classes = [], int(task.y.max()) + 1
+    probabilities, n_classes = [], int(task.y.max()) + 1
     for seed, train, test in task.fits:
         keras.utils.set_random_seed(seed)
         network = keras.Sequential(
@@ -70,42 +70,42 @@ def plain_way(task: Task) -> list[np.ndarray]:
         network.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
         scaler = StandardScaler().fit(task.x[train])
         network.fit(scaler.transform(task.x[train]), task.y[train], epochs=task.epochs, batch_size=BATCH_SIZE, verbose=0)
-        chances.append(network.predict(scaler.transform(task.x[test]), verbose=0))
-    return chances
+        probabilities.append(network.predict(scaler.transform(task.x[test]), verbose=0))
+    return probabilities
 
 
 def study_way(task: Task) -> list[np.ndarray]:
-    """As notebook 03 does, on all cores."""
-
-    how = {"epochs": task.epochs, "keep_weights": False}
-    fits = [training.Fit(train=train, seed=seed, test=test, **how) for seed, train, test in task.fits]
+    """Train all fits as notebook 03 does, on all cores; return the probabilities of the test rows."""
+    options = {"epochs": task.epochs, "keep_weights": False}
+    fits = [training.Fit(train=train, seed=seed, test=test, **options) for seed, train, test in task.fits]
     n_classes = int(task.y.max()) + 1
-    done = training.fit_all(
+    results = training.fit_all(
         "original_mlp", task.x, task.y, fits, n_classes=n_classes, batch_size=BATCH_SIZE, execution=Execution(-1)
     )
-    return [one.probabilities for one in done]
+    return [result.probabilities for result in results]
 
 
-def scores(task: Task, chances: list[np.ndarray]) -> np.ndarray:
-    """The UAR of each seed, over all speakers' test clips [shape=(n_seeds,)]."""
-    found = []
-    for seed in dict.fromkeys(of for of, _, _ in task.fits):
-        own = [i for i, (of, _, _) in enumerate(task.fits) if of == seed]
-        truth = np.concatenate([task.y[task.fits[i][2]] for i in own])
-        found.append(uar(truth, np.concatenate([chances[i].argmax(axis=1) for i in own])))
-    return np.array(found)
+def scores(task: Task, probabilities: list[np.ndarray]) -> np.ndarray:
+    """Return the UAR of each seed over the test clips of all speakers [shape=(n_seeds,)]."""
+    seeds, _, tests = zip(*task.fits, strict=True)
+    uars = []
+    for seed in dict.fromkeys(seeds):
+        fits = [i for i, seed_of_fit in enumerate(seeds) if seed_of_fit == seed]
+        truth = np.concatenate([task.y[tests[i]] for i in fits])
+        uars.append(uar(truth, np.concatenate([probabilities[i].argmax(axis=1) for i in fits])))
+    return np.array(uars)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measure and print."""
-    given = measure.parser(__doc__.split("\n")[0]).parse_args(argv)
-    corpus, files = measure.clips(given.corpus, given.clips)
-    part = given.clips is not None
-    title = f"fits: the original network for {EPOCHS} epochs, a plain loop of model.fit against the study on all cores"
-    measure.begin(title, corpus, len(files), part=part, warm=measure.WARM)
-    task = measure.apart(task_of, corpus, files, SEEDS, EPOCHS).value
-    slow = measure.apart(plain_way, task, warm_up=(replace(task, fits=task.fits[:1], epochs=1),))
-    fast = measure.apart(study_way, task, warm_up=(replace(task, epochs=1),))
+    """Run the benchmark and print its results."""
+    arguments = measure.parser(__doc__.split("\n")[0]).parse_args(argv)
+    corpus, files = measure.clips(arguments.corpus, arguments.clips)
+    part = arguments.clips is not None
+    title = f"fits: the original network for {EPOCHS} epochs, a loop of model.fit against the study on all cores"
+    measure.print_header(title, corpus, len(files), part=part, warm=measure.WARM)
+    task = measure.measure_in_subprocess(make_task, corpus, files, SEEDS, EPOCHS).value
+    slow = measure.measure_in_subprocess(plain_way, task, warm_up=(replace(task, fits=task.fits[:1], epochs=1),))
+    fast = measure.measure_in_subprocess(study_way, task, warm_up=(replace(task, epochs=1),))
     rows = [
         measure.Row.of("plain", slow, ratio=1.0),
         measure.Row.of("study", fast, ratio=slow.seconds / fast.seconds, target=TARGET),
@@ -113,14 +113,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     measure.report("fits", corpus, len(files), rows, part=part)
     speakers = len(task.fits) // len(SEEDS)
     print(f"{len(task.fits)} fits: {speakers} speakers x {len(SEEDS)} seeds, {len(task.x)} rows, batches of {BATCH_SIZE}.")
-    ours, theirs = scores(task, fast.value), scores(task, slow.value)
-    for side, found in (("plain", theirs), ("study", ours)):
-        print(f"UAR, {side}: {found.mean():.1%} ({found.min():.1%} to {found.max():.1%} over seeds)")
-    noise = 2 * np.sqrt((ours.var(ddof=1) + theirs.var(ddof=1)) / len(SEEDS))  # two standard errors of the difference
-    apart = abs(ours.mean() - theirs.mean())
-    says = "the same within seed noise" if apart <= noise else "MORE than seed noise"
-    print(f"The means differ by {100 * apart:.1f} points; seeds alone make up to {100 * noise:.1f}: {says}.")
-    print(f"Warming up, with all that is compiled: plain {slow.warm_up_s:.0f} s, study {fast.warm_up_s:.0f} s.")
+    uar_study, uar_plain = scores(task, fast.value), scores(task, slow.value)
+    for side, uars in (("plain", uar_plain), ("study", uar_study)):
+        print(f"UAR, {side}: {uars.mean():.1%} ({uars.min():.1%} to {uars.max():.1%} over seeds)")
+    noise = 2 * np.sqrt((uar_study.var(ddof=1) + uar_plain.var(ddof=1)) / len(SEEDS))  # 2 standard errors of the difference
+    difference = abs(uar_study.mean() - uar_plain.mean())
+    verdict = "within seed noise" if difference <= noise else "MORE than seed noise"
+    print(
+        f"The means differ by {100 * difference:.1f} points; two standard errors over seeds are {100 * noise:.1f}: {verdict}."
+    )
+    print(f"Warm-up, compilation included: plain {slow.warm_up_s:.0f} s, study {fast.warm_up_s:.0f} s.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The original study's 38 features of every clip and of two variants: the plain way, the study's, and the limit of both.
+"""The 38 features of the original study of every clip and two variants: reference, study, and the FFT alone as the limit.
 
 .venv/bin/python -m benchmarks.original38 [corpus] [--clips N]
 """
@@ -22,61 +22,60 @@ TARGET = "at least 8"
 
 
 def plain_way(root: Path, files: list[str]) -> np.ndarray:
-    """One clip after the other, one call of librosa per feature [shape=(n_clips, 3, 38)]."""
+    """Compute one clip after the other, by one call of librosa per feature [shape=(n_clips, 3, 38)]."""
     rng = np.random.default_rng(0)
     return np.array([plain.original38_clip(root / file, rng=rng) for file in files])
 
 
 def study_way(root: Path, files: list[str]) -> np.ndarray:
-    """As notebook 02 does, on all cores [shape=(n_clips, 3, 38)]."""
-    how = {"features": ["original38"], "variants": VARIANTS, "strengths": STRENGTHS}
-    table = extraction.feature_tables(files, root=root, **how)["original38"]
+    """Compute all clips as notebook 02 does, on all cores [shape=(n_clips, 3, 38)]."""
+    options = {"features": ["original38"], "variants": VARIANTS, "strengths": STRENGTHS}
+    table = extraction.feature_tables(files, root=root, **options)["original38"]
     return table[list(original38.NAMES)].to_numpy().reshape(len(files), 1 + len(VARIANTS), -1)
 
 
 def limit(n_frames: int) -> None:
-    """Nothing but the FFT of as many frames, on all cores."""
+    """Compute only the FFT of the same number of frames, on all cores."""
     cores = joblib.cpu_count()
     joblib.Parallel(n_jobs=cores)(joblib.delayed(transform)(n_frames // cores) for _ in range(cores))
 
 
 def transform(n_frames: int) -> None:
-    """The FFT of frames of noise, a few at a time, which stay in the processor's cache."""
+    """Compute the FFT of frames of noise, in blocks that fit into the processor's cache."""
     block = np.random.default_rng(0).standard_normal((BLOCK, original38.N_FFT), dtype=np.float32)
     for _ in range(0, n_frames, BLOCK):
         scipy.fft.rfft(block, axis=1)
 
 
-def frames_of(root: Path, files: list[str]) -> int:
-    """Frames of all clips and their variants: two as long as the clip, one slower."""
-    about = [sf.info(root / file) for file in files]
-    n = np.array([one.frames * original38.SR / one.samplerate for one in about])
+def count_frames(root: Path, files: list[str]) -> int:
+    """Count the frames of all clips and their variants: two of the clip's length, one stretched."""
+    infos = [sf.info(root / file) for file in files]
+    n = np.array([info.frames * original38.SR / info.samplerate for info in infos])
     lengths = np.stack([n, n, n / STRENGTHS["stretch_rate"]])
     return int(np.sum(1 + lengths // original38.HOP))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measure and print."""
-    given = measure.parser(__doc__.split("\n")[0]).parse_args(argv)
-    corpus, files = measure.clips(given.corpus, given.clips)
-    part = given.clips is not None
+    """Run the benchmark and print its results."""
+    arguments = measure.parser(__doc__.split("\n")[0]).parse_args(argv)
+    corpus, files = measure.clips(arguments.corpus, arguments.clips)
+    part = arguments.clips is not None
     title = f"original38: the original and {' and '.join(VARIANTS)}, plain on one core (librosa) against the study on all"
-    measure.begin(title, corpus, len(files), part=part, warm=measure.WARM)
-    slow = measure.apart(plain_way, corpus.root, files, warm_up=(corpus.root, files[:1]))
-    fast = measure.apart(study_way, corpus.root, files, warm_up=(corpus.root, measure.few(files)))
-    n_frames = frames_of(corpus.root, files)
-    floor = measure.apart(limit, n_frames, warm_up=(BLOCK * joblib.cpu_count(),))
+    measure.print_header(title, corpus, len(files), part=part, warm=measure.WARM)
+    slow = measure.measure_in_subprocess(plain_way, corpus.root, files, warm_up=(corpus.root, files[:1]))
+    fast = measure.measure_in_subprocess(study_way, corpus.root, files, warm_up=(corpus.root, measure.warm_up_files(files)))
+    n_frames = count_frames(corpus.root, files)
+    fft = measure.measure_in_subprocess(limit, n_frames, warm_up=(BLOCK * joblib.cpu_count(),))
     rows = [
         measure.Row.of("plain", slow, ratio=1.0),
         measure.Row.of("study", fast, ratio=slow.seconds / fast.seconds, target=TARGET),
-        measure.Row.of("limit: FFT alone", floor, ratio=slow.seconds / floor.seconds),
+        measure.Row.of("limit: FFT alone", fft, ratio=slow.seconds / fft.seconds),
     ]
     measure.report("original38", corpus, len(files), rows, part=part)
-    print(
-        f"The limit is one FFT per frame: {n_frames} frames; the study takes {fast.seconds / floor.seconds:.1f} times as long."
-    )
-    off = np.abs(fast.value[:, 0] / slow.value[:, 0] - 1)
-    print(f"Rows of {ORIGINAL} clips agree to {np.nanmax(off):.0e}; the variants' noise is drawn otherwise.")
+    times = fast.seconds / fft.seconds
+    print(f"The limit is one FFT per frame: {n_frames} frames; the study takes {times:.1f} times as long.")
+    error = np.nanmax(np.abs(fast.value[:, 0] / slow.value[:, 0] - 1))
+    print(f"Rows of {ORIGINAL} clips agree to {error:.0e}; the noise of the variants differs.")
 
 
 if __name__ == "__main__":

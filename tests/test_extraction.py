@@ -1,4 +1,4 @@
-"""Tables of features: their rows, one pass over the audio, what the cache saves, and the same bytes however many processes."""
+"""Tables of features: rows, one pass over the audio, the cache, and equal bytes for any number of processes."""
 
 import functools
 import itertools
@@ -16,7 +16,7 @@ from ser_utils.core.errors import StudyError
 from ser_utils.core.parallel import Execution
 from ser_utils.core.tables import ORIGINAL
 from ser_utils.features import extraction, short_time
-from ser_utils.features.augmentation import AUGMENTATIONS, STRENGTHS, augment
+from ser_utils.features.augmentation import AUGMENTATIONS, STRENGTHS, Augmentation, augment
 from ser_utils.features.functionals import functionals, names
 from ser_utils.features.original38 import NAMES, original38
 from ser_utils.features.registry import FEATURE_SETS, FeatureSet, write_features
@@ -29,7 +29,7 @@ SR = 48_000
 
 @pytest.fixture(autouse=True)
 def own_cache(monkeypatch, tmp_path):
-    """A cache of the test's own, which is written but not read: what is computed twice is to be computed twice."""
+    """A separate cache, which is written but not read, so that every call computes."""
     monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
     monkeypatch.setenv("SER_CACHE_READ", "off")
     monkeypatch.setenv("SER_PROGRESS", "off")
@@ -37,21 +37,21 @@ def own_cache(monkeypatch, tmp_path):
 
 @pytest.fixture
 def computed(monkeypatch):
-    """With the cache read: the set, variant and file of each row that was computed."""
+    """Set, variant and file of each row that is computed, with the cache read."""
     monkeypatch.delenv("SER_CACHE_READ")
-    found, clip_features = [], extraction.clip_features
+    log, clip_features = [], extraction.clip_features
 
-    def noted(path, audio, sha256, cells, strengths, clip, seed):
-        found.extend((cell.features, cell.variant, clip) for cell in cells)
-        return clip_features(path, audio, sha256, cells, strengths, clip, seed)
+    def logged(recording, audio, cells, strengths, seed):
+        log.extend((cell.features, cell.variant, recording.file) for cell in cells)
+        return clip_features(recording, audio, cells, strengths, seed)
 
-    monkeypatch.setattr(extraction, "clip_features", noted)
-    return found
+    monkeypatch.setattr(extraction, "clip_features", logged)
+    return log
 
 
 @pytest.fixture
 def corpus(tmp_path):
-    """A folder with three clips that a test may change."""
+    """A folder with three clips that a test may modify."""
     for file in FILES:
         (tmp_path / "corpus" / file).parent.mkdir(parents=True)
         shutil.copy(DEMO / file, tmp_path / "corpus" / file)
@@ -86,8 +86,8 @@ def test_sequences_are_as_long_as_their_clips():
     assert list(made.columns) == ["file", "variant", "frames"] and made.frames[0].dtype == np.float32
     np.testing.assert_allclose(lengths[:, 1] / lengths[:, 0], 1 / STRENGTHS["stretch_rate"], rtol=0.1)
     again = tables_of(FILES[:2], features=["log_mel"], variants=["stretch"], n_jobs=2)["log_mel"]
-    for one, other in zip(made.frames, again.frames, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for frames, expected in zip(made.frames, again.frames, strict=True):
+        np.testing.assert_array_equal(frames, expected)
 
 
 def test_table_has_a_row_for_each_clip_and_variant(table):
@@ -108,7 +108,7 @@ def test_rows_are_the_features_of_the_clips_variants(table, variant):
     np.testing.assert_allclose(found, original38(y, sr), rtol=1e-5)
 
 
-def test_table_depends_on_neither_order_nor_company_nor_processes(table):
+def test_rows_do_not_depend_on_order_other_rows_or_processes(table):
     keys = ["file", "variant"]
     expected = table.set_index(keys)
     backwards = table_of(FILES[::-1], variants=["shift", "noise"], n_jobs=2).set_index(keys)
@@ -117,14 +117,14 @@ def test_table_depends_on_neither_order_nor_company_nor_processes(table):
     pd.testing.assert_frame_equal(alone, expected.loc[alone.index], check_exact=True)
 
 
-def test_another_seed_changes_the_variants_alone(table):
+def test_another_seed_changes_only_the_random_variants(table):
     other = table_of(FILES[:1], variants=["noise"], seed=1)
-    values, others = (one.query("file == @FILES[0]").set_index("variant")[list(NAMES)] for one in (table, other))
-    assert (values.loc[ORIGINAL] == others.loc[ORIGINAL]).all()
-    assert (values.loc["noise"] != others.loc["noise"]).mean() > 0.9
+    seed0, seed1 = (t.query("file == @FILES[0]").set_index("variant")[list(NAMES)] for t in (table, other))
+    assert (seed0.loc[ORIGINAL] == seed1.loc[ORIGINAL]).all()
+    assert (seed0.loc["noise"] != seed1.loc["noise"]).mean() > 0.9
 
 
-def test_several_sets_at_once_are_each_as_alone():
+def test_several_sets_at_once_equal_one_at_a_time():
     together = tables_of(FILES[:2], features=SETS, variants=["noise"])
     assert list(together) == list(SETS)
     for name in SETS:
@@ -144,10 +144,15 @@ def test_same_bytes_for_one_process_and_two(tmp_path):
 
 def test_a_clip_is_read_once_and_each_frame_of_a_variant_transformed_once(monkeypatch):
     reads, frames = [], []
-    powers = short_time.power_spectrogram
+    power_spectrogram = short_time.power_spectrogram
     monkeypatch.setattr(extraction, "warm_up", lambda: None)
     monkeypatch.setattr(extraction, "read_audio", lambda *args, **how: reads.append(1) or read_audio(*args, **how))
-    monkeypatch.setattr(short_time, "power_spectrogram", lambda cut, window: frames.append(len(cut)) or powers(cut, window))
+
+    def counted(y_frames, window):
+        frames.append(len(y_frames))
+        return power_spectrogram(y_frames, window)
+
+    monkeypatch.setattr(short_time, "power_spectrogram", counted)
     table_of(FILES[:1], variants=["noise", "shift"])
     y, _ = read_audio(DEMO / FILES[0], sr=SR)
     assert frames == 3 * [1 + y.size // 512]
@@ -155,10 +160,10 @@ def test_a_clip_is_read_once_and_each_frame_of_a_variant_transformed_once(monkey
     assert len(reads) == 1 + 2
 
 
-# What is registered
+# Registration
 
 
-def test_an_entry_in_the_registry_is_all_that_a_new_set_needs(monkeypatch):
+def test_a_registry_entry_is_enough_for_a_new_set(monkeypatch):
     monkeypatch.setitem(FEATURE_SETS, "peak", FeatureSet(("peak",), 16_000, lambda y, sr: np.array([np.abs(y).max()])))
     made = table_of(FILES[:1], variants=[], features="peak")
     assert made.columns.tolist() == ["file", "variant", "peak"]
@@ -174,25 +179,25 @@ def halved(y, sr, rng, strengths):
 
 
 @pytest.mark.parametrize("local", [False, True], ids=["of a module", "in a function"])
-def test_what_is_registered_at_run_time_is_there_in_other_processes(monkeypatch, local):
+def test_entries_registered_at_run_time_work_in_other_processes(monkeypatch, local):
     entry = FeatureSet(("low", "high"), 16_000, (lambda y, sr: extremes(y, sr)) if local else extremes)
     monkeypatch.setitem(FEATURE_SETS, "extremes", entry)
     change = (lambda y, sr, rng, strengths: y / 2) if local else halved
-    monkeypatch.setitem(AUGMENTATIONS, "halved", change)
+    monkeypatch.setitem(AUGMENTATIONS, "halved", Augmentation(change))
     made = table_of(features="extremes", variants=["halved"], n_jobs=2)
     pd.testing.assert_frame_equal(made, table_of(features="extremes", variants=["halved"]), check_exact=True)
     by_variant = made.set_index("variant")[["low", "high"]]
     np.testing.assert_array_equal(by_variant.loc["halved"], by_variant.loc[ORIGINAL] / 2)
 
 
-# Requests and recordings that cannot work
+# Invalid requests and recordings
 
 
 @pytest.mark.parametrize(
     ("how", "text"),
     [
         ({"features": "egemaps"}, "Unknown feature set 'egemaps': expected one of original38, functionals, log_mel."),
-        ({"variants": ["echo"]}, "Unknown augmentation 'echo': there are"),
+        ({"variants": ["echo"]}, "Unknown augmentation 'echo': expected one of"),
         ({"variants": [ORIGINAL]}, "'original' is not an augmentation"),
         ({"strengths": STRENGTHS | {"stretch_rate": 0}}, "STRETCH_RATE is 0: expected more than 0"),
         ({"files": [FILES[0], "f1/nowhere.ogg"]}, "f1/nowhere.ogg is not there any more: run 01_explore again."),
@@ -238,18 +243,18 @@ def test_eight_khz_and_stereo_recordings_have_features(tmp_path, sr, channels):
     assert made.centroid_hz[0] < sr / 2
 
 
-# What was computed before
+# Cache
 
 
 def rows(*variants, files=FILES, features=("original38",)):
-    """What `computed` notes for these variants."""
+    """Return the entries of `computed` for these variants."""
     return set(itertools.product(features, variants, files))
 
 
 def test_a_second_call_computes_nothing(monkeypatch):
     monkeypatch.delenv("SER_CACHE_READ")
     first = tables_of(features=SETS)
-    monkeypatch.setattr(extraction, "clip_features", lambda *_: pytest.fail("it was computed again"))
+    monkeypatch.setattr(extraction, "clip_features", lambda *_: pytest.fail("computed again"))
     for n_jobs in (1, 2):
         for name, again in tables_of(features=SETS, n_jobs=n_jobs).items():
             pd.testing.assert_frame_equal(again, first[name], check_exact=True)
@@ -269,7 +274,7 @@ ALL_VARIANTS = list(AUGMENTATIONS)
     ],
     ids=["NOISE_AMPLITUDE", "STRETCH_RATE", "PITCH_STEPS", "SHIFT_MAX_S", "AUGMENT_SEED"],
 )
-def test_a_changed_parameter_recomputes_only_what_depends_on_it(computed, monkeypatch, change, again):
+def test_a_changed_parameter_recomputes_only_dependent_rows(computed, monkeypatch, change, again):
     table_of(FILES[:1], variants=ALL_VARIANTS)
     computed.clear()
     made = table_of(FILES[:1], variants=ALL_VARIANTS, **change)
@@ -290,7 +295,7 @@ def test_a_changed_recording_recomputes_only_its_own_rows(computed, corpus):
     np.testing.assert_allclose(second.rms[FILES[1]], 0.5 * first.rms[FILES[1]], rtol=0.01)
 
 
-def test_more_clips_variants_and_sets_compute_only_what_is_new(computed):
+def test_more_clips_variants_and_sets_compute_only_new_rows(computed):
     table_of(FILES[:2], variants=["noise"])
     computed.clear()
     table_of(FILES, variants=["noise"])
@@ -303,7 +308,7 @@ def test_more_clips_variants_and_sets_compute_only_what_is_new(computed):
     assert set(computed) == rows(ORIGINAL, "noise", features=["functionals"])
 
 
-def test_a_recording_under_another_name_keeps_what_does_not_depend_on_its_name(computed, corpus):
+def test_a_renamed_recording_keeps_rows_that_do_not_depend_on_its_name(computed, corpus):
     first = table_of(FILES[:1], root=corpus, variants=["noise", "stretch"])
     computed.clear()
     (corpus / FILES[0]).rename(corpus / "f1" / "again.ogg")
@@ -318,7 +323,7 @@ def entries():
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "corrupt",
     [
         lambda entry: entry[:-7] + bytes([entry[-7] ^ 1]) + entry[-6:],
         lambda entry: entry[: len(entry) // 2],
@@ -328,17 +333,17 @@ def entries():
     ],
     ids=["a bit flipped", "cut off", "cut off in the checksum", "empty", "longer"],
 )
-def test_an_edited_entry_is_noticed_and_only_it_is_recomputed(computed, spoil):
+def test_a_corrupt_entry_is_detected_and_only_it_is_recomputed(computed, corrupt):
     first = table_of()
     assert len(entries()) == len(computed) == 9
     computed.clear()
-    victim = entries()[4]
-    whole = victim.read_bytes()
-    victim.write_bytes(spoil(whole))
+    entry = entries()[4]
+    intact = entry.read_bytes()
+    entry.write_bytes(corrupt(intact))
     second = table_of()
     assert len(computed) == 1
     pd.testing.assert_frame_equal(second, first, check_exact=True)
-    assert victim.read_bytes() == whole, "it is mended"
+    assert entry.read_bytes() == intact, "rewritten"
     table_of()
     assert len(computed) == 1
 
@@ -346,8 +351,8 @@ def test_an_edited_entry_is_noticed_and_only_it_is_recomputed(computed, spoil):
 def test_an_entry_does_not_pass_for_another(computed):
     first = table_of()
     computed.clear()
-    one, other = entries()[2:4]
-    one.write_bytes(other.read_bytes())
+    entry, other = entries()[2:4]
+    entry.write_bytes(other.read_bytes())
     pd.testing.assert_frame_equal(table_of(), first, check_exact=True)
     assert len(computed) == 1
 
@@ -360,7 +365,7 @@ def test_other_code_computes_everything_again(computed, monkeypatch):
     assert set(computed) == rows(ORIGINAL, "noise", "shift")
 
 
-def test_what_is_defined_in_a_notebook_is_not_kept(computed, monkeypatch):
+def test_features_defined_in_a_notebook_are_not_cached(computed, monkeypatch):
     def mean(y, sr):
         return np.array([y.mean()])
 
@@ -373,13 +378,13 @@ def test_what_is_defined_in_a_notebook_is_not_kept(computed, monkeypatch):
     assert not entries()
 
 
-def test_a_run_that_is_stopped_has_kept_what_it_finished(computed, monkeypatch):
+def test_an_interrupted_run_keeps_its_finished_rows(computed, monkeypatch):
     clip_features = extraction.clip_features
 
-    def stops(path, audio, sha256, cells, strengths, clip, seed):
-        if clip == FILES[1]:
+    def stops(recording, audio, cells, strengths, seed):
+        if recording.file == FILES[1]:
             raise KeyboardInterrupt
-        return clip_features(path, audio, sha256, cells, strengths, clip, seed)
+        return clip_features(recording, audio, cells, strengths, seed)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(extraction, "clip_features", stops)
@@ -397,7 +402,7 @@ def test_a_cache_that_cannot_be_written_stops_nothing(table, monkeypatch, tmp_pa
     pd.testing.assert_frame_equal(table_of(), table, check_exact=True)
 
 
-# Recordings of several channels
+# Multichannel recordings
 
 
 def stereo(path, delay=6):
@@ -424,14 +429,14 @@ def test_one_channel_is_kept_as_one(tmp_path):
     assert y.shape == (1, SR // 2)
 
 
-def test_it_is_the_mix_that_is_checked(tmp_path):
+def test_the_mix_of_channels_is_checked(tmp_path):
     y = stereo(tmp_path / "b.wav")[0]
     sf.write(tmp_path / "a.wav", np.stack([y, -y], axis=1), SR, subtype="FLOAT")
     with pytest.raises(AudioError, match="silent"):
         read_audio(tmp_path / "a.wav", mono=False)
 
 
-def test_set_hears_the_channels_that_it_asks_for(tmp_path, monkeypatch):
+def test_a_set_gets_mixed_or_separate_channels_as_declared(tmp_path, monkeypatch):
     stereo(tmp_path / "a.wav")
     for mono in (False, True):
         monkeypatch.setitem(FEATURE_SETS, "ndim", FeatureSet(("ndim",), SR, lambda y, sr: np.array([y.ndim]), mono))

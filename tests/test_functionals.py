@@ -1,4 +1,4 @@
-"""Functionals: F0 of tones and glides, levels, pauses and tilts with known answers, and signals that are hardly any."""
+"""Functionals: F0 of tones and glides, levels, pauses and tilts with known answers, and degenerate signals."""
 
 import re
 import warnings
@@ -25,7 +25,7 @@ CLIPS = [DEMO / file for file in ("f1/dis-f1-b1.ogg", "f3/pau-f3-l4.ogg", "m1/di
 
 
 def voice(f0_hz=200.0, duration_s=1.0, sr=SR, harmonics=20):
-    """Harmonics that fall by 6 dB per octave; `f0_hz` is a number or an array of one a sample."""
+    """Return harmonics that fall by 6 dB per octave; `f0_hz` is a number or an array with one value per sample."""
     phase = 2 * np.pi * np.cumsum(np.full(round(duration_s * sr), f0_hz)) / sr
     return sum(np.sin(k * phase) / k for k in range(1, harmonics + 1) if k * np.max(f0_hz) < sr / 2)
 
@@ -43,7 +43,7 @@ def named(y, sr=SR):
     return dict(zip(names(), functionals(y, sr).tolist(), strict=True))
 
 
-def contours_of(y, sr=SR):
+def llds_of(y, sr=SR):
     return extract_llds(prepare(y, sr))
 
 
@@ -54,7 +54,7 @@ def clips():
 
 @pytest.fixture(scope="module")
 def spread():
-    """How much each functional varies between clips [shape=(n_features,)]: what a difference is to be measured by."""
+    """Standard deviation of each functional between clips [shape=(n_features,)], the scale of differences."""
     values = np.array([functionals(read_audio(path, sr=SR)[0], SR) for path in sorted(DEMO.rglob("*.ogg"))[::6]])
     return np.maximum(values.std(axis=0), 1e-6 * np.abs(values).max(axis=0))
 
@@ -64,7 +64,7 @@ def spread():
 
 @pytest.mark.parametrize("f0_hz", [150.0, 220.0, 300.0, 440.0, 580.0])
 def test_f0_of_a_pure_tone_within_one_percent(f0_hz):
-    c = contours_of(voice(f0_hz, harmonics=1))
+    c = llds_of(voice(f0_hz, harmonics=1))
     assert c.voiced.mean() > 0.95
     np.testing.assert_allclose(100 * 2 ** (c.f0_st[c.voiced][3:-3] / 12), f0_hz, rtol=0.01)
 
@@ -72,14 +72,14 @@ def test_f0_of_a_pure_tone_within_one_percent(f0_hz):
 @pytest.mark.parametrize("f0_hz", [65.0, 80.0, 110.0, 150.0, 220.0, 300.0, 440.0, 580.0])
 @pytest.mark.parametrize("harmonics", [5, 20])
 def test_f0_of_a_harmonic_tone_within_one_percent(f0_hz, harmonics):
-    c = contours_of(voice(f0_hz, harmonics=harmonics))
+    c = llds_of(voice(f0_hz, harmonics=harmonics))
     assert c.voiced.mean() > 0.95
     np.testing.assert_allclose(100 * 2 ** (c.f0_st[c.voiced][3:-3] / 12), f0_hz, rtol=0.01)
 
 
 @pytest.mark.parametrize("f0_hz", [65.0, 80.0, 110.0])
 def test_low_hum_is_not_taken_for_a_high_voice(f0_hz):
-    c = contours_of(voice(f0_hz, harmonics=1))
+    c = llds_of(voice(f0_hz, harmonics=1))
     np.testing.assert_allclose(100 * 2 ** (c.f0_st[c.voiced] / 12), f0_hz, rtol=0.05)
 
 
@@ -136,10 +136,10 @@ def test_tremor_shakes_f0():
 def test_f0_agrees_with_pyin_on_the_demo(clips):
     distances = []
     for y in clips:
-        c = contours_of(y)
+        c = llds_of(y)
         f0_hz, voiced, _ = librosa.pyin(y, fmin=65, fmax=600, sr=SR, frame_length=1024, hop_length=160, resolution=0.25)
         pyin = 12 * np.log2(np.where(voiced, f0_hz, np.nan) / 100)
-        # The contours begin at the first active frame: where that is shows where the two agree best.
+        # The LLDs begin at the first active frame; its position is the shift at which both agree best.
         shifts = [np.abs(pyin[i : i + len(c.f0_st)] - c.f0_st)[c.voiced] for i in range(len(pyin) - len(c.f0_st) + 1)]
         best = min(shifts, key=lambda d: np.nanmedian(d) if np.isfinite(d).sum() > 30 else np.inf)
         distances.append(best[np.isfinite(best)])
@@ -148,23 +148,23 @@ def test_f0_agrees_with_pyin_on_the_demo(clips):
     assert (distances < 0.5).mean() >= 0.9
 
 
-def test_strength_of_a_periodic_sound_grows_with_f0_to_nearly_one_and_noise_takes_from_it():
-    strength = [np.median(contours_of(voice(f0_hz)).voice["quality_strength"]) for f0_hz in (65, 100, 300)]
-    np.testing.assert_allclose(strength, [0.87, 0.92, 0.965], atol=0.01)
-    c = contours_of(voice(150.0) + 0.3 * hiss())
-    assert 0.5 < np.median(c.voice["quality_strength"][c.voiced]) < 0.95
+def test_periodicity_of_a_voice_grows_with_f0_to_nearly_one_and_noise_reduces_it():
+    periodicity = [np.median(llds_of(voice(f0_hz)).voice_quality["quality_strength"]) for f0_hz in (65, 100, 300)]
+    np.testing.assert_allclose(periodicity, [0.87, 0.92, 0.965], atol=0.01)
+    c = llds_of(voice(150.0) + 0.3 * hiss())
+    assert 0.5 < np.median(c.voice_quality["quality_strength"][c.voiced]) < 0.95
 
 
 def test_best_path_bridges_a_short_octave_error_and_a_long_gap_is_unvoiced():
-    chances = np.zeros((60, N_PITCH))
-    chances[:30, 100] = 0.8
-    chances[10:12, 100], chances[10:12, 220] = 0.3, 0.6
-    path = best_path(chances)
+    probabilities = np.zeros((60, N_PITCH))
+    probabilities[:30, 100] = 0.8
+    probabilities[10:12, 100], probabilities[10:12, 220] = 0.3, 0.6
+    path = best_path(probabilities)
     assert (path[:30] == 100).all()
     assert (path[31:] >= N_PITCH).all()
 
 
-# What must not matter
+# Invariance
 
 
 @pytest.mark.parametrize("gain", [0.01, 0.1, 1 / 3, 10.0])
@@ -187,7 +187,7 @@ def test_silence_before_and_after_changes_nothing(clips, spread):
 
 
 def test_second_microphone_changes_little_and_its_mix_with_the_first_much(clips, spread):
-    """What averages power instead of waveforms is for: 0.4 ms of delay between two microphones."""
+    """The reason to average power instead of waveforms: 0.4 ms of delay between two microphones."""
     for y in clips:
         two = np.stack([np.pad(y, (0, 6)), np.pad(y, (6, 0))])
         one, power, mix = functionals(y, SR), functionals(two, SR), functionals(two.mean(axis=0), SR)
@@ -195,7 +195,7 @@ def test_second_microphone_changes_little_and_its_mix_with_the_first_much(clips,
         assert np.abs((mix - one) / spread).mean() > 0.25
 
 
-def test_channels_that_are_alike_are_as_one(clips, spread):
+def test_equal_channels_equal_one_channel(clips, spread):
     y = clips[0]
     for other in (y[None], np.stack([y, y]), np.stack([y, -y])):
         assert np.abs((functionals(other, SR) - functionals(y, SR)) / spread).max() < 0.01
@@ -217,7 +217,7 @@ def test_sample_rate_changes_little(clips, spread):
 
 def test_energy_is_relative_to_the_mean_power_of_the_active_frames(clips):
     for y in clips:
-        c = contours_of(y)
+        c = llds_of(y)
         assert np.mean(10 ** (c.energy_db[c.active] / 10)) == pytest.approx(1, rel=1e-5)
         assert c.energy_db.min() >= -40
 
@@ -227,7 +227,7 @@ def test_pause_of_half_a_second():
     found = named(y)
     assert np.exp(found["rhythm_log_duration"]) == pytest.approx(2.5, abs=0.05)
     for name in ("rhythm_pause_max", "rhythm_pause_mean"):
-        assert found[name] == pytest.approx(0.5, abs=0.04)  # a frame sees 16 ms to either side
+        assert found[name] == pytest.approx(0.5, abs=0.04)  # a frame extends 16 ms to either side
     assert found["rhythm_pause_share"] == pytest.approx(0.2, abs=0.02)
     assert found["rhythm_active_share"] == pytest.approx(0.8, abs=0.02)
     assert found["rhythm_pause_rate"] == pytest.approx(1 / 2.5, abs=0.01)
@@ -256,7 +256,7 @@ def test_modulation_stays_in_its_band():
     for hz, own, far in ((3, "4hz", "2hz"), (5, "6hz", "2hz"), (5, "6hz", "4hz")):
         found = named(voice(150.0, 3.13) * 10 ** (0.3 * np.sin(2 * np.pi * hz * t)))
         assert found[f"energy_modulation_{own}"] > -0.1
-        assert found[f"energy_modulation_{far}"] < -6  # though no whole number of periods fits the clip
+        assert found[f"energy_modulation_{far}"] < -6  # although the clip is no whole number of periods
 
 
 def test_level_that_falls_by_ten_decibels_a_second():
@@ -306,7 +306,7 @@ def test_mel_band_of_a_tone(hz):
     assert low < hz < high
 
 
-def test_mel_levels_are_relative_to_the_level_they_are_given():
+def test_mel_levels_are_relative_to_the_given_level():
     S = np.random.default_rng(0).exponential(size=(HZ.size, 9))
     loud, soft = mel_llds(100 * S, level_db=50), mel_llds(S, level_db=30)
     for name in soft:
@@ -314,14 +314,14 @@ def test_mel_levels_are_relative_to_the_level_they_are_given():
     assert mel_llds(S, level_db=300)["mel_3"].tolist() == [-85] * 9
 
 
-def test_flux_is_of_the_shape_and_not_of_the_level():
+def test_flux_depends_on_the_shape_and_not_on_the_level():
     S = np.random.default_rng(0).exponential(size=(HZ.size, 1)) * 10.0 ** np.arange(-2, 3)
     assert shape_llds(S)["shape_flux"].max() < 1e-6
     low, high = (np.where((low <= HZ) & (high > HZ), 1.0, 0.0) for low, high in ((100, 200), (300, 400)))
     assert shape_llds(np.stack([low, high], axis=1))["shape_flux"].tolist() == pytest.approx([0, np.sqrt(2)])
 
 
-def test_voice_quality_tells_a_voice_from_noise_and_breathy_from_pressed():
+def test_voice_quality_separates_voice_from_noise_and_breathy_from_clear():
     clear, noise, breathy = named(voice(150.0)), named(hiss()), named(voice(150.0) + 0.5 * hiss())
     for name in ("quality_cpp_voiced_mean", "quality_strength_voiced_mean"):
         assert clear[name] > breathy[name] > noise[name]
@@ -349,8 +349,8 @@ def test_link_of_f0_to_level():
 def test_statistics_of_a_ramp():
     mask = np.ones(101, dtype=bool)
     mask[40:60] = False  # a gap neither bends the slope nor counts as a step
-    tracks = {"ramp": np.linspace(0, 1, 101), "fall": np.linspace(1, 0, 101), "mfcc_1": np.ones(101)}
-    found = statistics(tracks, mask=mask, frames="active")
+    llds = {"ramp": np.linspace(0, 1, 101), "fall": np.linspace(1, 0, 101), "mfcc_1": np.ones(101)}
+    found = statistics(llds, mask=mask, frames="active")
     assert found["ramp_active_slope"] == pytest.approx(1, rel=1e-4)
     assert found["fall_active_slope"] == pytest.approx(-1, rel=1e-4)
     for name in ("ramp_active_delta", "fall_active_delta"):
@@ -360,7 +360,7 @@ def test_statistics_of_a_ramp():
     assert [name for name in found if "mfcc" in name] == ["mfcc_1_active_mean", "mfcc_1_active_std"]
 
 
-# Signals that are hardly any
+# Degenerate signals
 
 CLICK = np.eye(1, SR, SR // 2)[0]
 ODD = {
@@ -396,16 +396,16 @@ def test_any_signal_has_all_functionals_and_they_are_finite(y, sr):
         found = functionals(y, sr)
     assert found.shape == (len(names()),) and found.dtype == np.float32
     assert np.isfinite(found).all()
-    assert np.abs(found).max() < 1e5  # nor does a division by almost nothing blow one up
+    assert np.abs(found).max() < 1e5  # no division by almost zero
 
 
-def test_unvoiced_recording_has_the_f0_of_none():
+def test_unvoiced_recording_has_f0_functionals_of_zero():
     found = named(hiss())
     assert found["rhythm_voiced_share"] < 0.05
     assert all(value == 0 for name, value in named(np.zeros(SR)).items() if name.startswith("f0_"))
 
 
-def test_recording_is_left_alone():
+def test_recording_is_not_modified():
     y = np.stack([voice(), voice(150.0)])
     before = y.copy()
     functionals(y, 48_000)
@@ -427,7 +427,7 @@ def test_no_functional_is_constant(spread, clips):
     assert [name for name, value in zip(names(), np.ptp(values, axis=0), strict=True) if value == 0] == []
 
 
-def test_every_name_is_described_once_with_unit_and_source():
+def test_every_name_has_one_description_with_unit_and_source():
     table = describe_functionals()
     assert list(table.columns) == ["name", "family", "unit", "meaning", "source"]
     assert tuple(table.name) == names()
@@ -459,8 +459,10 @@ def test_units(name, unit):
     assert describe_functionals().set_index("name").unit[name] == unit
 
 
-def test_glossary_has_no_term_of_a_functional_that_no_longer_is():
-    tracks = {name for name in glossary.terms() if name.startswith(tuple(glossary.lld_terms()))}
-    assert set(glossary.terms()) - tracks - {name for name in glossary.terms() if name.startswith("link_")} <= set(names())
-    for track in glossary.lld_terms():
-        assert any(name.startswith(track + "_") for name in names())
+def test_glossary_has_no_terms_of_removed_functionals():
+    statistics_of_llds = {name for name in glossary.terms() if name.startswith(tuple(glossary.lld_terms()))}
+    assert set(glossary.terms()) - statistics_of_llds - {name for name in glossary.terms() if name.startswith("link_")} <= set(
+        names()
+    )
+    for lld in glossary.lld_terms():
+        assert any(name.startswith(lld + "_") for name in names())

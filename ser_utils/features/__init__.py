@@ -1,8 +1,8 @@
-"""Recordings to numbers: feature sets, data augmentation, and the extraction of both in one pass over the audio.
+"""Feature sets and data augmentation: from recordings to tables of features.
 
-`registry` has one entry per feature set: `original38` (the original study's), `functionals` (statistics of low-level
+`registry` has one entry per feature set: `original38` (features of the original study), `functionals` (statistics of low-level
 descriptors, F0 and rhythm) and `log_mel` (sequences of frames). `augmentation` has one entry per augmentation. `extraction`
-computes the tables on all cores. Add a feature set in `registry.FEATURE_SETS`, an augmentation in `augmentation.AUGMENTATIONS`.
+computes the tables on all cores. Add a feature set to `registry.FEATURE_SETS`, an augmentation to `augmentation.AUGMENTATIONS`.
 """
 
 import lazy_loader as lazy

@@ -1,6 +1,6 @@
-"""Data augmentation: each function changes one recording, mono or of several channels, and a registry names them.
+"""Data augmentation: functions that change one recording, mono or multichannel, and their registry.
 
-To add one, write a function ``(y, sr, rng, strengths) -> y`` and add an `Augmentation` to `AUGMENTATIONS`.
+To add an augmentation, write a function ``(y, sr, rng, strengths) -> y`` and add an `Augmentation` to `AUGMENTATIONS`.
 """
 
 import hashlib
@@ -15,50 +15,53 @@ from ser_utils.core.tables import ORIGINAL
 from ser_utils.features import short_time
 
 STRENGTHS = {"noise_amplitude": 0.035, "stretch_rate": 0.8, "pitch_steps": 0.7, "shift_max_s": 0.1}
-"""The original study's strengths: share of the peak, speed-up (under 1 is slower), semitones, seconds."""
+"""Strengths of the original study: share of the highest sample, tempo factor (below 1 is slower), semitones, seconds."""
 
 
 def noise(y: np.ndarray, sr: int, rng: np.random.Generator, strengths: Mapping) -> np.ndarray:
-    """White Gaussian noise whose standard deviation is U(0, 1) x `noise_amplitude` x the recording's highest sample.
+    """Add white Gaussian noise with a standard deviation of U(0, 1) * `noise_amplitude` * ``y.max()``.
 
-    Each channel has noise of its own, at one level, as microphones in one room have.
+    As in the original study, the reference is the highest sample, not the absolute peak: it depends on the polarity of the
+    recording. The channels get independent noise of the same level.
     """
     amplitude = np.float32(strengths["noise_amplitude"] * rng.uniform() * y.max())
     return y + amplitude * rng.standard_normal(y.shape, dtype=np.float32)
 
 
 def stretch(y: np.ndarray, sr: int, rng: np.random.Generator, strengths: Mapping) -> np.ndarray:
-    """Another tempo at the same pitch: `stretch_rate` 0.8 makes a clip 1 / 0.8 times as long (phase vocoder)."""
+    """Change the tempo and keep the pitch (phase vocoder): a `stretch_rate` of 0.8 makes a clip 1 / 0.8 times as long."""
     return _vocoded(y, sr, rate=strengths["stretch_rate"])
 
 
 def pitch(y: np.ndarray, sr: int, rng: np.random.Generator, strengths: Mapping) -> np.ndarray:
-    """Another pitch at the same tempo, `pitch_steps` semitones up; formants move with it."""
+    """Raise the pitch by `pitch_steps` semitones and keep the tempo; formants are shifted by the same factor."""
     return _vocoded(y, sr, steps=strengths["pitch_steps"])
 
 
 def stretch_pitch(y: np.ndarray, sr: int, rng: np.random.Generator, strengths: Mapping) -> np.ndarray:
-    """`stretch` and `pitch` at once, the original study's combination."""
+    """Apply `stretch` and `pitch` at once, as the original study does."""
     return _vocoded(y, sr, rate=strengths["stretch_rate"], steps=strengths["pitch_steps"])
 
 
 def _vocoded(y: np.ndarray, sr: int, *, rate: float = 1.0, steps: float = 0.0) -> np.ndarray:
-    """`librosa.effects.time_stretch`, then `librosa.effects.pitch_shift`, through one phase vocoder.
+    """Compute `librosa.effects.time_stretch` followed by `librosa.effects.pitch_shift` with one phase vocoder.
 
-    A pitch shift is a change of tempo and a resampling that takes the tempo back. Two changes of tempo in a row are one by
-    their product; one vocoder instead of two takes half the time and smears half as much.
+    A pitch shift is a time stretch and a resampling that restores the tempo. Two time stretches in a row equal one by the
+    product of their rates, so one vocoder is enough: it takes half the time and smears transients half as much.
+
+    `y` has at most one axis in front of the samples [shape=(n,) or (n_channels, n)]; the result has round(n / rate) samples.
     """
-    faster = rate * 2 ** (-steps / 12)
-    n, n_out = round(y.shape[-1] / faster), round(y.shape[-1] / rate)
-    channels = [short_time.istft(short_time.phase_vocoder(short_time.stft(one), rate=faster), n=n) for one in np.atleast_2d(y)]
-    out = np.stack(channels).reshape(*y.shape[:-1], n)
+    vocoder_rate = rate * 2 ** (-steps / 12)
+    n, n_out = round(y.shape[-1] / vocoder_rate), round(y.shape[-1] / rate)
+    spectra = (short_time.phase_vocoder(short_time.stft(channel), rate=vocoder_rate) for channel in np.atleast_2d(y))
+    out = np.stack([short_time.istft(D, n=n) for D in spectra]).reshape(*y.shape[:-1], n)
     if steps:
         out = librosa.resample(out, orig_sr=sr * 2 ** (steps / 12), target_sr=sr)
     return librosa.util.fix_length(out, size=n_out)
 
 
 def shift(y: np.ndarray, sr: int, rng: np.random.Generator, strengths: Mapping) -> np.ndarray:
-    """The recording rolled in time by up to `shift_max_s` either way; what leaves at one end comes in at the other."""
+    """Roll the recording in time by U(-1, 1) * `shift_max_s` seconds; samples that leave at one end enter at the other."""
     return np.roll(y, round(rng.uniform(-1, 1) * strengths["shift_max_s"] * sr), axis=-1)
 
 
@@ -67,11 +70,12 @@ class Augmentation:
     """A registered augmentation."""
 
     change: Callable[[np.ndarray, int, np.random.Generator, Mapping], np.ndarray]
-    """``(y, sr, rng, strengths) -> y``: a recording [shape=(..., n)] and its rate in Hz to a changed one [shape=(..., m)]."""
+    """``(y, sr, rng, strengths) -> y``: from a recording [shape=(n,) or (n_channels, n)] and its sample rate in Hz to the
+    changed recording [shape=(m,) or (n_channels, m)]."""
     strengths: tuple[str, ...] = tuple(STRENGTHS)
-    """Keys of `STRENGTHS` that it uses: others can change without its features being computed again."""
+    """Keys of `STRENGTHS` that `change` uses. A change of another strength does not recompute its features."""
     is_random: bool = True
-    """Whether it draws from `rng`."""
+    """Whether `change` draws from `rng`."""
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {
@@ -86,25 +90,25 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 def augment(
     y: np.ndarray, *, sr: int, variant: str, strengths: Mapping, clip: str, seed: int, entry: Augmentation | None = None
 ) -> np.ndarray:
-    """One variant of a recording.
+    """Return one variant of a recording.
 
     Parameters
     ----------
     y : np.ndarray [shape=(..., n), dtype=float32]
         The recording.
     sr : int
-        Its sample rate in Hz.
+        Sample rate in Hz.
     variant : str
-        ``original`` (nothing is done) or a name in `AUGMENTATIONS`.
-    strengths : mapping
-        The keys of `STRENGTHS`.
+        ``original`` (no change) or a name in `AUGMENTATIONS`.
+    strengths : mapping of str to float
+        Values for the keys of `STRENGTHS`.
     clip : str
-        What names the recording in its corpus; with `seed` it seeds the randomness, so that a variant does not depend
-        on which clips were done before it, or where.
+        Name of the recording in its corpus. The random numbers depend on `seed`, `clip` and `variant` only, not on the order
+        or the process in which clips are computed.
     seed : int
-        Seed of the study.
+        Seed of the augmentation.
     entry : Augmentation, optional
-        The augmentation itself, where it is not registered in this process.
+        The augmentation, if it may not be registered in this process.
 
     Returns
     -------
@@ -126,26 +130,28 @@ def augment(
 
 
 def depends_on(entry: Augmentation | None, *, strengths: Mapping, clip: str, seed: int) -> dict:
-    """What `augment` makes a variant from besides the recording; settings that have no effect on it are left out."""
+    """Return the settings that a variant depends on besides the recording, for its cache key; empty for the original."""
     if entry is None:
         return {}
-    random = {"clip": clip, "seed": seed} if entry.is_random else {}
-    return {name: value for name, value in strengths.items() if name in entry.strengths} | random
+    random_state = {"clip": clip, "seed": seed} if entry.is_random else {}
+    return {name: value for name, value in strengths.items() if name in entry.strengths} | random_state
 
 
 def check_variants(variants: list[str]) -> None:
-    """Raise `StudyError` where a variant to add to the original is not registered, or is named twice."""
+    """Raise `StudyError` if a variant is not a registered augmentation or is listed twice."""
     for i, name in enumerate(variants):
         if name == ORIGINAL:
-            raise StudyError(f"{ORIGINAL!r} is not an augmentation: every clip's original is always there, leave it out.")
+            raise StudyError(
+                f"{ORIGINAL!r} is not an augmentation: every clip's original is always included, so remove it from the list."
+            )
         if name not in AUGMENTATIONS:
-            raise StudyError(f"Unknown augmentation {name!r}: there are {', '.join(AUGMENTATIONS)}.")
+            raise StudyError(f"Unknown augmentation {name!r}: expected one of {', '.join(AUGMENTATIONS)}.")
         if name in variants[:i]:
-            raise StudyError(f"The augmentation {name!r} is named twice: name each once.")
+            raise StudyError(f"The augmentation {name!r} is listed twice: list each augmentation once.")
 
 
 def check_strengths(strengths: Mapping) -> None:
-    """Raise `StudyError` where a strength cannot work."""
+    """Raise `StudyError` if a strength is not finite or out of range."""
     for name, value in strengths.items():
         if not np.isfinite(value):
             raise StudyError(f"{name.upper()} is {value}: expected a finite number.")

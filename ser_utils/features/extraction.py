@@ -1,4 +1,4 @@
-"""From recordings to tables of features: one pass over the audio, on all cores, keeping what was computed before."""
+"""Tables of features of recordings and their variants: one pass over the audio, on all cores, with a cache."""
 
 import hashlib
 import io
@@ -24,66 +24,85 @@ from ser_utils.features.f0 import f0_contour
 from ser_utils.features.registry import FeatureSet, get_feature_set
 
 
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording: its path relative to the folder of the corpus, and the checksum of the file."""
+
+    root: Path
+    file: str
+    sha256: str
+
+    @property
+    def path(self) -> Path:
+        return self.root / self.file
+
+
 @dataclass(frozen=True)
 class Cell:
-    """One feature set of one variant; with the functions themselves, as another process may not have registered them."""
+    """A feature set of a variant. It holds both registry entries, which another process may not have registered."""
 
     features: str
     variant: str
     feature_set: FeatureSet
     augmentation: Augmentation | None
 
-    def code(self) -> str | None:
-        """The version of the code that computes it."""
-        change = [self.augmentation.change] if self.augmentation else []
-        return code_version.version(
-            self.feature_set.extract, *change, "ser_utils.features.augmentation", "ser_utils.core.audio", alone=__name__
-        )
+    def cache_key(self, recording: Recording, strengths: Mapping, seed: int) -> str:
+        """Return the key of the values in the cache: a hash of the audio, the settings and the code that they depend on."""
+        functions = [self.feature_set.extract] + ([self.augmentation.change] if self.augmentation else [])
+        code = code_version.version(*functions, "ser_utils.features.augmentation", "ser_utils.core.audio", alone=__name__)
+        settings = depends_on(self.augmentation, strengths=strengths, clip=recording.file, seed=seed)
+        settings |= {"sr": self.feature_set.sr, "mono": self.feature_set.mono}
+        return cache.key(code=code, audio=recording.sha256, features=self.features, variant=self.variant, **settings)
 
 
 def clip_features(
-    path: Path, audio: bytes | None, sha256: str, cells: list[Cell], strengths: Mapping, clip: str, seed: int
+    recording: Recording, audio: bytes | None, cells: list[Cell], strengths: Mapping, seed: int
 ) -> list[np.ndarray]:
-    """Features of one recording, which is read once, and each of its variants made once.
+    """Compute features of one recording, which is read once.
 
     Parameters
     ----------
-    path : Path
-        The recording.
+    recording : Recording
     audio : bytes or None
-        What is in it, where this process cannot read it there.
-    sha256 : str
-        Checksum of its bytes.
+        Content of the file; None to read it from its path.
     cells : list of Cell
-        Those of a feature set one after the other.
-    strengths, clip, seed
+        Sorted by feature set.
+    strengths, seed
         See `ser_utils.features.augmentation.augment`.
 
     Returns
     -------
-    list of np.ndarray [shape=(n_features,) or (n_frames, n_features)]
+    list of np.ndarray [shape=(n_features,) or (n_frames, n_features), dtype=float32]
         In the order of `cells`.
+
+    Raises
+    ------
+    StudyError
+        The file is missing, not usable as audio, or differs from its checksum.
     """
-    try:
-        audio = path.read_bytes() if audio is None else audio
-    except OSError as error:
-        raise StudyError(f"{clip} is not there any more: run 01_explore again.") from error
-    if hashlib.sha256(audio).hexdigest() != sha256:
-        raise StudyError(f"{clip} was changed while the study ran: run it again.")
-    try:
-        y, native_sr = read_audio(io.BytesIO(audio), mono=False)
-    except AudioError as error:
-        raise StudyError(f"{clip} cannot be used any more, {error}: run 01_explore again.") from error
-    rows = []
-    with threadpool_limits(1):  # a matrix product's last digit depends on how many threads share it
-        for entry, group in itertools.groupby(cells, key=lambda cell: cell.feature_set):
-            own, sr = resample_and_mix(y, native_sr, sr=entry.sr, mono=entry.mono)
+    y, native_sr = _read(recording, audio)
+    rows, settings = [], {"strengths": strengths, "clip": recording.file, "seed": seed}
+    with threadpool_limits(1):  # the last digit of a matrix product depends on the number of threads
+        for feature_set, group in itertools.groupby(cells, key=lambda cell: cell.feature_set):
+            original, sr = resample_and_mix(y, native_sr, sr=feature_set.sr, mono=feature_set.mono)
             for cell in group:
-                made = augment(
-                    own, sr=sr, variant=cell.variant, strengths=strengths, clip=clip, seed=seed, entry=cell.augmentation
-                )
-                rows.append(np.asarray(entry.extract(made, sr), np.float32))
+                changed = augment(original, sr=sr, variant=cell.variant, entry=cell.augmentation, **settings)
+                rows.append(np.asarray(feature_set.extract(changed, sr), np.float32))
     return rows
+
+
+def _read(recording: Recording, audio: bytes | None) -> tuple[np.ndarray, int]:
+    """Read all channels of a recording, and check that the file has not changed."""
+    try:
+        audio = recording.path.read_bytes() if audio is None else audio
+    except OSError as error:
+        raise StudyError(f"{recording.file} is not there any more: run 01_explore again.") from error
+    if hashlib.sha256(audio).hexdigest() != recording.sha256:
+        raise StudyError(f"{recording.file} was changed while the study ran: run it again.")
+    try:
+        return read_audio(io.BytesIO(audio), mono=False)
+    except AudioError as error:
+        raise StudyError(f"{recording.file} cannot be used any more, {error}: run 01_explore again.") from error
 
 
 def feature_tables(
@@ -96,9 +115,9 @@ def feature_tables(
     seed: int = 0,
     execution: Execution = Execution(-1),
 ) -> dict[str, pd.DataFrame]:
-    """The features of recordings and their variants, of several feature sets in one pass over the audio.
+    """Compute several feature sets of recordings and their variants in one pass over the audio.
 
-    What was computed before, from the same audio, settings and code, is taken from the cache (`ser_utils.core.cache`).
+    Values that were computed before from the same audio, settings and code are read from the cache (`ser_utils.core.cache`).
 
     Parameters
     ----------
@@ -107,97 +126,92 @@ def feature_tables(
     root : Path
         Folder of the corpus.
     features : sequence of str
-        Names in `FEATURE_SETS`.
+        Names in `ser_utils.features.registry.FEATURE_SETS`.
     variants : list of str
-        Names in `ser_utils.features.augmentation.AUGMENTATIONS`; the original always comes first.
-    strengths : mapping
+        Names in `ser_utils.features.augmentation.AUGMENTATIONS`. The original is always added as the first variant.
+    strengths : mapping of str to float
         See `ser_utils.features.augmentation.STRENGTHS`.
     seed : int
         Seed of the augmentation.
     execution : Execution
-        Processes or cluster. Cluster workers that find `root` at the same path read the audio there; else it is sent.
+        Processes or cluster. Audio is sent to cluster workers that do not find the same files in `root`.
 
     Returns
     -------
-    dict of str to pd.DataFrame [columns=file, variant, then the features' names]
-        By feature set; sorted as `files`, then as `variants`; one row a clip and variant. A set of sequences has one column
-        instead of the names, `ser_utils.core.tables.FRAMES`.
+    dict of str to pd.DataFrame [columns=file, variant, then the names of the features]
+        By feature set; one row per file and variant, in the order of `files`, then `variants`. A set of sequences has the
+        single column `ser_utils.core.tables.FRAMES` instead of the names.
+
+    Raises
+    ------
+    StudyError
+        A feature set or an augmentation is unknown, a strength is out of range, or a recording is missing or not usable.
     """
-    sets = {name: get_feature_set(name) for name in features}
+    feature_sets = {name: get_feature_set(name) for name in features}
     check_variants(variants)
     check_strengths(strengths)
     variants = [ORIGINAL, *variants]
-    cells = [Cell(name, v, entry, AUGMENTATIONS.get(v)) for name, entry in sets.items() for v in variants]
-    values = {name: _empty(entry, len(files), len(variants)) for name, entry in sets.items()}
-    rows = {cell: values[cell.features][:, variants.index(cell.variant)] for cell in cells}  # views: filled in place
-    made_from = {"strengths": strengths, "seed": seed}
-    missing = {}
-    for i, (file, sha256) in enumerate(zip(files, file_hashes(root, files), strict=True)):
-        kept = [cache.load("features", _entry(cell, sha256, clip=file, **made_from)) for cell in cells]
-        left = [cell for cell, entry in zip(cells, kept, strict=True) if entry is None]
-        for cell, entry in zip(cells, kept, strict=True):
-            if entry is not None:
-                rows[cell][i] = entry["row"]
-        if left:
-            missing[i] = (sha256, cells if left == cells else left)
-    for i, computed in _computed(files, missing, root, strengths, seed, execution):
-        sha256, left = missing[i]
-        for cell, row in zip(left, computed, strict=True):
-            cache.save("features", _entry(cell, sha256, clip=files[i], **made_from), {"row": row})
+    cells = [Cell(name, v, entry, AUGMENTATIONS.get(v)) for name, entry in feature_sets.items() for v in variants]
+    recordings = [Recording(root, *pair) for pair in zip(files, file_hashes(root, files), strict=True)]
+    values = {name: _empty(entry, len(files), len(variants)) for name, entry in feature_sets.items()}
+    rows = {cell: values[cell.features][:, variants.index(cell.variant)] for cell in cells}  # views into `values`
+    missing: dict[int, list[Cell]] = {}
+    for (i, recording), cell in itertools.product(enumerate(recordings), cells):
+        cached = cache.load("features", cell.cache_key(recording, strengths, seed))
+        if cached is None:
+            missing.setdefault(i, []).append(cell)
+        else:
+            rows[cell][i] = cached["row"]
+    for i, computed in _compute(recordings, missing, strengths, seed, execution):
+        for cell, row in zip(missing[i], computed, strict=True):
+            cache.save("features", cell.cache_key(recordings[i], strengths, seed), {"row": row})
             rows[cell][i] = row
-    return {name: _table(files, variants, entry, values[name]) for name, entry in sets.items()}
+    return {name: _table(files, variants, entry, values[name]) for name, entry in feature_sets.items()}
 
 
 def _empty(entry: FeatureSet, n_files: int, n_variants: int) -> np.ndarray:
-    """Room for the values of a feature set; of sequences, which differ in length, for one array a cell."""
+    """Allocate the values of a feature set; for sequences, which differ in length, one object per file and variant."""
     if entry.sequences:
         return np.empty((n_files, n_variants), object)
     return np.empty((n_files, n_variants, len(entry.names)), np.float32)
 
 
 def _table(files: list[str], variants: list[str], entry: FeatureSet, values: np.ndarray) -> pd.DataFrame:
-    """Values, as `_empty` has room for them, as a table, without a copy of them."""
-    n = len(files) * len(variants)
+    """Make a table of values from `_empty` without copying them."""
+    n_rows = len(files) * len(variants)
     if entry.sequences:
-        table = pd.DataFrame({FRAMES: values.reshape(n)})
+        table = pd.DataFrame({FRAMES: values.reshape(n_rows)})
     else:
-        table = pd.DataFrame(values.reshape(n, len(entry.names)), columns=list(entry.names), copy=False)
+        table = pd.DataFrame(values.reshape(n_rows, len(entry.names)), columns=list(entry.names), copy=False)
     table.insert(0, "file", [file for file in files for _ in variants])
     table.insert(1, "variant", variants * len(files))
     return table
 
 
-def _computed(
-    files: list[str], missing: Mapping, root: Path, strengths: Mapping, seed: int, execution: Execution
+def _compute(
+    recordings: list[Recording], missing: Mapping[int, list[Cell]], strengths: Mapping, seed: int, execution: Execution
 ) -> Iterator[tuple[int, list[np.ndarray]]]:
-    """Number and rows of each recording that has something missing, as they come."""
+    """Yield index and rows of each recording with missing cells, as soon as they are computed."""
     if not missing:
         return
     with waiting("loading librosa's kernels (compiling them, the first time on a machine, takes 20 s)"):
         warm_up()
-    scheduler = execution.scheduler
-    send = bool(scheduler) and set(run_on_workers(scheduler, file_hash, root / files[0])) != {file_hash(root / files[0])}
+    scheduler, first = execution.scheduler, recordings[0].path
+    send = bool(scheduler) and set(run_on_workers(scheduler, file_hash, first)) != {file_hash(first)}
     tasks = (
-        (root / files[i], (root / files[i]).read_bytes() if send else None, sha256, left, strengths, files[i], seed)
-        for i, (sha256, left) in missing.items()
+        (recordings[i], recordings[i].path.read_bytes() if send else None, cells, strengths, seed)
+        for i, cells in missing.items()
     )
-    done = parallel_map(clip_features, tasks, execution=execution)
-    done = progress(done, total=len(files), done=len(files) - len(missing), desc="features", unit="clip")
-    yield from zip(missing, done, strict=True)
-
-
-def _entry(cell: Cell, sha256: str, *, strengths: Mapping, clip: str, seed: int) -> str:
-    """The name under which a row is kept."""
-    made = depends_on(cell.augmentation, strengths=strengths, clip=clip, seed=seed)
-    entry = {"sr": cell.feature_set.sr, "mono": cell.feature_set.mono}
-    return cache.key(code=cell.code(), audio=sha256, features=cell.features, variant=cell.variant, **entry, **made)
+    rows = parallel_map(clip_features, tasks, execution=execution)
+    n_cached = len(recordings) - len(missing)
+    yield from zip(missing, progress(rows, total=len(recordings), done=n_cached, desc="features", unit="clip"), strict=True)
 
 
 def warm_up() -> None:
-    """Let kernels be compiled (the first time on a machine: about 20 s) or loaded before workers need them.
+    """Compile numba kernels (about 20 s, the first time on a machine) or load them, before workers need them.
 
-    Two processes that compile at once can leave a cache that crashes every later process (numba issue 10128), so one
-    process does it, and does it first.
+    Two processes that compile at the same time can leave a cache that crashes every later process (numba issue 10128), so one
+    process compiles first.
     """
     y = librosa.tone(220, sr=16_000, duration=1).astype(np.float32)
     spectrum = np.abs(librosa.stft(y))

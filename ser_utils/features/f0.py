@@ -1,8 +1,7 @@
-"""F0 of speech by pYIN: the path that `librosa.pyin` takes, some twenty times faster.
+"""F0 of speech by pYIN: the same path as `librosa.pyin`, about twenty times as fast.
 
-What is saved: the candidates of all frames are weighed at once, and the Viterbi path looks at the F0 that a voice can reach
-within 10 ms instead of at all there are. What is added: several channels, and the period itself where pYIN tells the nearest
-tenth of a semitone.
+Two steps are faster: the candidates of all frames are weighted at once, and the Viterbi search considers only F0 values within
+reach in 10 ms. Two things are added: multichannel input, and the exact period instead of the nearest tenth of a semitone.
 """
 
 import functools
@@ -17,38 +16,40 @@ from ser_utils.core.audio import level_dbfs
 from ser_utils.features import short_time
 
 SR = 16_000
-"""Hz; every recording is brought to this rate."""
+"""Sample rate in Hz to which every recording is resampled."""
 HOP = 160
-"""Samples from frame to frame: 10 ms."""
+"""Samples between frames: 10 ms."""
 HOP_S = HOP / SR
 WIN_F0 = 1024
-"""Samples of a frame, 64 ms: nearly four periods of the lowest F0."""
+"""Frame length in samples, 64 ms: nearly four periods of the lowest F0."""
 F0_MIN_HZ, F0_MAX_HZ = 60.0, 600.0
-"""From a low man's voice to a woman who screams."""
+"""Range of F0: from a low male voice to a female scream."""
 PER_SEMITONE = 10
-"""F0 is told in steps of a tenth of a semitone."""
+"""F0 states per semitone."""
 N_PITCH = int(12 * PER_SEMITONE * np.log2(F0_MAX_HZ / F0_MIN_HZ)) + 1
+"""Number of F0 states."""
 
 MIN_LAG, MAX_LAG = int(SR / F0_MAX_HZ), int(np.ceil(SR / F0_MIN_HZ))
 """Shortest and longest period in samples."""
-# What follows are librosa's defaults, after the authors' own program.
+# The following values are librosa's defaults, which follow the authors' implementation.
 THRESHOLDS = np.linspace(0, 1, 101)[1:]
 THRESHOLD_WEIGHTS = np.diff(betainc(2, 18, np.linspace(0, 1, 101)))
 BOLTZMANN = 2.0
-"""How much less each further trough counts."""
+"""Decay of the prior probability from one trough of a frame to the next."""
 NO_TROUGH = 0.01
-"""The lowest trough's share of what no trough is below the threshold for."""
+"""Probability of the lowest trough, given a threshold that no trough is below."""
 SWITCH = 0.01
 """Probability that voicing starts or ends from one frame to the next."""
 REACH = 2 * PER_SEMITONE
-"""Steps that F0 can move from one frame to the next: 36 octaves a second, rounded to whole semitones both ways together."""
+"""Largest change of F0 between frames in states: 36 octaves per second, rounded to whole semitones as in librosa."""
 
 
 def track_f0(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """F0 by pYIN (Mauch and Dixon, ICASSP 2014).
+    """Estimate F0 by pYIN (Mauch and Dixon, ICASSP 2014).
 
-    Of several channels the difference functions are added, never the waveforms (see `ser_utils.features.low_level_descriptors`); of one, voicing is
-    that of `librosa.pyin` with frames of `WIN_F0`, and F0 is within half of a tenth of a semitone.
+    For several channels, the difference functions are added, not the waveforms (see
+    `ser_utils.features.low_level_descriptors`). For one channel, voicing equals that of `librosa.pyin` with frames of `WIN_F0`,
+    and F0 differs by at most half of a tenth of a semitone.
 
     Parameters
     ----------
@@ -58,24 +59,24 @@ def track_f0(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns
     -------
     f0_hz : np.ndarray [shape=(1 + n // HOP,)]
-        F0 in Hz, NaN where unvoiced.
-    strength : np.ndarray [shape=(1 + n // HOP,)]
-        How periodic the frame is, from 0 to 1: one less YIN's aperiodicity (de Cheveigné and Kawahara, JASA 2002) at the
-        period. NaN where unvoiced. librosa's aperiodicity is never quite 0: of a perfect voice at 65 Hz it is 0.13.
+        F0 in Hz, NaN in unvoiced frames.
+    periodicity : np.ndarray [shape=(1 + n // HOP,)]
+        1 minus YIN's aperiodicity (de Cheveigné and Kawahara, JASA 2002) at the period, from 0 to 1; NaN in unvoiced frames.
+        The aperiodicity of a finite frame is above 0: it is 0.13 for a perfectly periodic voice at 65 Hz.
     """
-    dips = aperiodicity(y)
-    chances, candidates_hz = candidate_probabilities(dips)
-    path = best_path(chances)
+    cmndf = aperiodicity(y)
+    probabilities, candidates_hz = candidate_probabilities(cmndf)
+    path = best_path(probabilities)
     voiced = path < N_PITCH
-    f0_hz, strength = np.full((2, len(path)), np.nan)
+    f0_hz, periodicity = np.full((2, len(path)), np.nan)
     f0_hz[voiced] = candidates_hz[voiced, path[voiced]]
     lag = np.clip(np.rint(SR / f0_hz[voiced]).astype(int), MIN_LAG, MAX_LAG)
-    strength[voiced] = 1 - np.minimum(dips[np.flatnonzero(voiced), lag - MIN_LAG], 1)
-    return f0_hz, strength
+    periodicity[voiced] = 1 - np.minimum(cmndf[np.flatnonzero(voiced), lag - MIN_LAG], 1)
+    return f0_hz, periodicity
 
 
 def aperiodicity(y: np.ndarray) -> np.ndarray:
-    """YIN's cumulative mean normalised difference function, of all channels together.
+    """Compute YIN's cumulative mean normalised difference function (CMNDF), summed over channels.
 
     Parameters
     ----------
@@ -84,7 +85,7 @@ def aperiodicity(y: np.ndarray) -> np.ndarray:
     Returns
     -------
     np.ndarray [shape=(1 + n // HOP, 1 + MAX_LAG - MIN_LAG)]
-        Entry ``[t, k]`` is that of frame ``t`` at a period of ``MIN_LAG + k`` samples: near 0 where the sound repeats itself.
+        Entry ``[t, k]`` is the value of frame ``t`` at a period of ``MIN_LAG + k`` samples: near 0 for a periodic signal.
     """
     difference = 0
     for channel in y:
@@ -97,136 +98,156 @@ def aperiodicity(y: np.ndarray) -> np.ndarray:
     return difference[:, MIN_LAG - 1 :] / (mean[:, MIN_LAG - 1 :] + np.finfo(np.float32).tiny)
 
 
-def candidate_probabilities(dips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The probability of each F0 in each frame; what is left of 1 is that of no voice.
+def candidate_probabilities(cmndf: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the probability of each F0 state in each frame; the rest of 1 is the probability of an unvoiced frame.
 
-    Every trough of `aperiodicity` is a candidate, by the share of thresholds it is below and by how many shorter ones are, too.
+    Parameters
+    ----------
+    cmndf : np.ndarray [shape=(n_frames, 1 + MAX_LAG - MIN_LAG)]
+        From `aperiodicity`.
 
     Returns
     -------
-    chances : np.ndarray [shape=(n_frames, N_PITCH)]
+    probabilities : np.ndarray [shape=(n_frames, N_PITCH)]
     candidates_hz : np.ndarray [shape=(n_frames, N_PITCH)]
-        The F0 of the candidate at each step; the step's own where there is none.
+        F0 of the candidate in each state; the state's own F0 if it has no candidate.
     """
-    trough = np.zeros(dips.shape, bool)
-    trough[:, 1:-1] = (dips[:, 1:-1] < dips[:, :-2]) & (dips[:, 1:-1] <= dips[:, 2:])
-    trough[:, 0] = dips[:, 0] < dips[:, 1]
-    trough[:, -1] = dips[:, -1] < dips[:, -2]
-    frame, lag = np.nonzero(trough)
-    height = dips[frame, lag]
-    starts = np.searchsorted(frame, np.arange(len(dips) + 1))  # where a frame's troughs begin among all
-    lowest = np.lexsort((lag, height, frame))[starts[:-1][starts[:-1] < starts[1:]]]  # of each frame that has a trough
-    chance = np.zeros(len(lag))
-    chance[lowest] = NO_TROUGH * np.where(height[lowest, None] < THRESHOLDS, 0, THRESHOLD_WEIGHTS).sum(axis=1)
+    frame, lag = _troughs(cmndf)
+    probability = _trough_probabilities(frame, lag, cmndf[frame, lag], n_frames=len(cmndf))
+    period = MIN_LAG + lag + _parabolic_shift(cmndf, frame, lag)
+    state = np.clip(np.rint(12 * PER_SEMITONE * np.log2(SR / period / F0_MIN_HZ)), 0, N_PITCH).astype(int)
+    probabilities = np.zeros((len(cmndf), N_PITCH + 1))
+    candidates_hz = np.tile(F0_MIN_HZ * 2 ** (np.arange(N_PITCH + 1) / (12 * PER_SEMITONE)), (len(cmndf), 1))
+    possible = probability > 0
+    index = frame[possible], state[possible]
+    probabilities[index] = probability[possible]
+    candidates_hz[index] = np.clip(SR / period[possible], F0_MIN_HZ, F0_MAX_HZ)
+    return probabilities[:, :N_PITCH], candidates_hz[:, :N_PITCH]
+
+
+def _troughs(cmndf: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return frame and column of every local minimum, sorted by frame, then by lag [both shape=(n_troughs,)]."""
+    trough = np.zeros(cmndf.shape, bool)
+    trough[:, 1:-1] = (cmndf[:, 1:-1] < cmndf[:, :-2]) & (cmndf[:, 1:-1] <= cmndf[:, 2:])
+    trough[:, 0] = cmndf[:, 0] < cmndf[:, 1]
+    trough[:, -1] = cmndf[:, -1] < cmndf[:, -2]
+    return np.nonzero(trough)
+
+
+def _trough_probabilities(frame: np.ndarray, lag: np.ndarray, height: np.ndarray, *, n_frames: int) -> np.ndarray:
+    """Return the probability of each trough [all shape=(n_troughs,)].
+
+    It depends on the share of thresholds that the trough is below, and on the number of shorter periods below them.
+    """
+    starts = np.searchsorted(frame, np.arange(n_frames + 1))  # index of each frame's first trough
+    lowest = np.lexsort((lag, height, frame))[starts[:-1][starts[:-1] < starts[1:]]]  # only frames that have a trough
+    probability = np.zeros(len(lag))
+    probability[lowest] = NO_TROUGH * np.where(height[lowest, None] < THRESHOLDS, 0, THRESHOLD_WEIGHTS).sum(axis=1)
     (deep,) = np.nonzero(height < THRESHOLDS[-1])
     below = height[deep, None] < THRESHOLDS
-    so_far = np.zeros((1 + len(below), below.shape[1]), np.int16)
-    np.cumsum(below, axis=0, out=so_far[1:])
-    starts = np.searchsorted(frame[deep], np.arange(len(dips) + 1))
-    place, count = so_far[1:] - so_far[starts][frame[deep]] - 1, np.diff(so_far[starts], axis=0)[frame[deep]]
-    chance[deep] += np.where(below, _priors()[place, count], 0) @ THRESHOLD_WEIGHTS
-    period = MIN_LAG + lag + _shift(dips, frame, lag)
-    step = np.clip(np.rint(12 * PER_SEMITONE * np.log2(SR / period / F0_MIN_HZ)), 0, N_PITCH).astype(int)
-    chances = np.zeros((len(dips), N_PITCH + 1))
-    candidates_hz = np.tile(F0_MIN_HZ * 2 ** (np.arange(N_PITCH + 1) / (12 * PER_SEMITONE)), (len(dips), 1))
-    heard = chance > 0
-    at = frame[heard], step[heard]
-    chances[at], candidates_hz[at] = chance[heard], np.clip(SR / period[heard], F0_MIN_HZ, F0_MAX_HZ)
-    return chances[:, :N_PITCH], candidates_hz[:, :N_PITCH]
+    n_before = np.zeros((1 + len(below), below.shape[1]), np.int16)
+    np.cumsum(below, axis=0, out=n_before[1:])
+    starts = np.searchsorted(frame[deep], np.arange(n_frames + 1))
+    rank = n_before[1:] - n_before[starts][frame[deep]] - 1
+    count = np.diff(n_before[starts], axis=0)[frame[deep]]
+    probability[deep] += np.where(below, _priors()[rank, count], 0) @ THRESHOLD_WEIGHTS
+    return probability
 
 
 @functools.cache
 def _priors() -> np.ndarray:
-    """How likely a trough is the right one, by how many shorter ones and how many in all are below a threshold."""
-    place, count = np.ogrid[:MAX_LAG, 1 : MAX_LAG + 1]
-    priors = (1 - np.exp(-BOLTZMANN)) * np.exp(-BOLTZMANN * place) / (1 - np.exp(-BOLTZMANN * count))
+    """Return the prior of a trough by its rank and the number of troughs below a threshold [shape=(MAX_LAG, 1 + MAX_LAG)]."""
+    rank, count = np.ogrid[:MAX_LAG, 1 : MAX_LAG + 1]
+    priors = (1 - np.exp(-BOLTZMANN)) * np.exp(-BOLTZMANN * rank) / (1 - np.exp(-BOLTZMANN * count))
     return np.pad(priors, ((0, 0), (1, 0)))
 
 
-def _shift(dips: np.ndarray, frame: np.ndarray, lag: np.ndarray) -> np.ndarray:
-    """By how many samples the parabola through a trough and its neighbours has its bottom elsewhere; 0 at the ends."""
-    inner = (lag > 0) & (lag < dips.shape[1] - 1)
-    left, middle, right = (dips[frame, np.clip(lag + k, 0, dips.shape[1] - 1)] for k in (-1, 0, 1))
-    curve, tilt = left + right - 2 * middle, (right - left) / 2
-    inner &= np.abs(tilt) < np.abs(curve)
-    return np.divide(-tilt, curve, out=np.zeros_like(curve), where=inner)
+def _parabolic_shift(cmndf: np.ndarray, frame: np.ndarray, lag: np.ndarray) -> np.ndarray:
+    """Return the offset in samples of the minimum of the parabola through each trough and its neighbours; 0 at the ends."""
+    inner = (lag > 0) & (lag < cmndf.shape[1] - 1)
+    left, middle, right = (cmndf[frame, np.clip(lag + k, 0, cmndf.shape[1] - 1)] for k in (-1, 0, 1))
+    curvature, slope = left + right - 2 * middle, (right - left) / 2
+    inner &= np.abs(slope) < np.abs(curvature)
+    return np.divide(-slope, curvature, out=np.zeros_like(curvature), where=inner)
 
 
 @functools.cache
-def _moves() -> np.ndarray:
-    """Log probability that F0 comes to a step from each in its reach [shape=(2 * REACH + 1, N_PITCH)], the lowest first."""
-    chances = librosa.sequence.transition_local(N_PITCH, 2 * REACH + 1, window="triangle", wrap=False)
-    padded = np.pad(chances, ((REACH, REACH), (0, 0)))
+def _transitions() -> np.ndarray:
+    """Return the log probability of transitions to each state, from the lowest first [shape=(2 * REACH + 1, N_PITCH)]."""
+    probabilities = librosa.sequence.transition_local(N_PITCH, 2 * REACH + 1, window="triangle", wrap=False)
+    padded = np.pad(probabilities, ((REACH, REACH), (0, 0)))
     with np.errstate(divide="ignore"):
         return np.log(np.stack([padded[k + np.arange(N_PITCH), np.arange(N_PITCH)] for k in range(2 * REACH + 1)]))
 
 
 @numba.njit(cache=True)
-def _forward(score: np.ndarray, seen: np.ndarray, moves: np.ndarray, stay: float, switch: float) -> None:
-    """Fill in the score of the best path to each step, frame after frame: compiled, as it takes a tenth of the time."""
-    n_moves, n_steps = moves.shape
-    start = n_moves // 2
-    reached = np.empty((2, n_steps))
+def _forward(score: np.ndarray, observed: np.ndarray, transitions: np.ndarray, stay: float, switch: float) -> None:
+    """Fill in the score of the best path to each state, frame by frame; compiled, which takes a tenth of the time."""
+    n_transitions, n_states = transitions.shape
+    start = n_transitions // 2
+    best_from = np.empty((2, n_states))
     for t in range(1, len(score)):
-        reached[:] = -np.inf
-        for voice in range(2):
-            for k in range(n_moves):
-                for step in range(n_steps):
-                    reached[voice, step] = max(reached[voice, step], score[t - 1, voice, step + k] + moves[k, step])
-        for voice in range(2):
-            for step in range(n_steps):
-                best = max(reached[voice, step] + stay, reached[1 - voice, step] + switch)
-                score[t, voice, start + step] = best + seen[t, voice, step]
+        best_from[:] = -np.inf
+        for voicing in range(2):
+            for k in range(n_transitions):
+                for state in range(n_states):
+                    candidate = score[t - 1, voicing, state + k] + transitions[k, state]
+                    best_from[voicing, state] = max(best_from[voicing, state], candidate)
+        for voicing in range(2):
+            for state in range(n_states):
+                best = max(best_from[voicing, state] + stay, best_from[1 - voicing, state] + switch)
+                score[t, voicing, start + state] = best + observed[t, voicing, state]
 
 
-def best_path(chances: np.ndarray) -> np.ndarray:
-    """The most probable course of F0 and voicing (Viterbi, 1967).
+def best_path(probabilities: np.ndarray) -> np.ndarray:
+    """Find the most probable sequence of F0 and voicing (Viterbi, 1967).
 
     Parameters
     ----------
-    chances : np.ndarray [shape=(n_frames, N_PITCH)]
-        From `voiced_chances`.
+    probabilities : np.ndarray [shape=(n_frames, N_PITCH)]
+        From `candidate_probabilities`.
 
     Returns
     -------
     np.ndarray [shape=(n_frames,), dtype=int]
-        The step of each frame; from ``N_PITCH`` on, the same steps again mean unvoiced.
+        F0 state of each frame; ``N_PITCH`` or more in unvoiced frames.
     """
     tiny, stay, switch = np.finfo(float).tiny, np.log(1 - SWITCH), np.log(SWITCH)
-    unvoiced = (1 - np.clip(chances.sum(axis=1, keepdims=True), 0, 1)) / N_PITCH
-    seen = np.log(np.stack([chances, np.broadcast_to(unvoiced, chances.shape)], axis=1) + tiny)
-    score = np.full((len(chances), 2, N_PITCH + 2 * REACH), -np.inf)  # with room for what lies beyond the ends
-    score[0, :, REACH:-REACH] = seen[0]
-    moves = _moves()
-    _forward(score, seen, moves, stay, switch)
-    own = score[:, :, REACH:-REACH]
-    path = np.empty(len(chances), int)
-    voice, step = divmod(int(own[-1].argmax()), N_PITCH)
-    path[-1] = voice * N_PITCH + step
+    unvoiced = (1 - np.clip(probabilities.sum(axis=1, keepdims=True), 0, 1)) / N_PITCH
+    observed = np.log(np.stack([probabilities, np.broadcast_to(unvoiced, probabilities.shape)], axis=1) + tiny)
+    score = np.full((len(probabilities), 2, N_PITCH + 2 * REACH), -np.inf)  # padded by the reach at both ends
+    score[0, :, REACH:-REACH] = observed[0]
+    transitions = _transitions()
+    _forward(score, observed, transitions, stay, switch)
+    path = np.empty(len(probabilities), int)
+    voicing, state = divmod(int(score[-1, :, REACH:-REACH].argmax()), N_PITCH)
+    path[-1] = voicing * N_PITCH + state
     for t in range(len(path) - 1, 0, -1):
-        came = score[t - 1][:, step : step + 2 * REACH + 1] + moves[:, step]
-        came += np.where(np.arange(2) == voice, stay, switch)[:, None]
-        voice, k = divmod(int(came.argmax()), 2 * REACH + 1)
-        step += k - REACH
-        path[t - 1] = voice * N_PITCH + step
+        predecessors = score[t - 1][:, state : state + 2 * REACH + 1] + transitions[:, state]
+        predecessors += np.where(np.arange(2) == voicing, stay, switch)[:, None]
+        voicing, k = divmod(int(predecessors.argmax()), 2 * REACH + 1)
+        state += k - REACH
+        path[t - 1] = voicing * N_PITCH + state
     return path
 
 
 def f0_contour(y: np.ndarray, *, sr: int) -> tuple[np.ndarray, np.ndarray]:
-    """Time in s and F0 in Hz, NaN where unvoiced (both shape=(n_frames,)), by pYIN (see `ser_utils.features.f0`)."""
+    """Return time in s and F0 in Hz (NaN in unvoiced frames) of a mono recording [both shape=(n_frames,)]."""
     f0_hz, _ = track_f0(librosa.resample(y, orig_sr=sr, target_sr=SR)[None])
     return np.arange(len(f0_hz)) * HOP_S, f0_hz
 
 
 def signal_measures(y: np.ndarray, sr: int) -> dict[str, float]:
-    """A signal in numbers: duration_s, level_dbfs, median F0 (f0_hz; NaN where nothing is voiced), and the
-    level under which its softest tenth of frames lies (softest_dbfs)."""
-    frames = librosa.feature.rms(y=y)[0]
-    f0 = f0_contour(y, sr=sr)[1]
-    voiced = f0[np.isfinite(f0)]
+    """Return numbers that describe a mono signal [shape=(n,)].
+
+    duration_s, level_dbfs, f0_hz (median, NaN if no frame is voiced), softest_dbfs (10th percentile of the frame levels).
+    """
+    rms = librosa.feature.rms(y=y)[0]
+    f0_hz = f0_contour(y, sr=sr)[1]
+    voiced = f0_hz[np.isfinite(f0_hz)]
     return {
         "duration_s": y.size / sr,
         "level_dbfs": level_dbfs(y),
         "f0_hz": float(np.median(voiced)) if voiced.size else np.nan,
-        "softest_dbfs": float(20 * np.log10(np.quantile(frames, 0.1) + 1e-12)),
+        "softest_dbfs": float(20 * np.log10(np.quantile(rms, 0.1) + 1e-12)),
     }

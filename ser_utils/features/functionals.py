@@ -1,7 +1,7 @@
-"""Functionals: one row of named numbers that says how a clip was spoken, not what was said or how loud it was recorded.
+"""Functionals: statistics of low-level descriptors (LLDs), F0 and rhythm, one row of named numbers per recording.
 
-A name reads ``family_measure[_frames]_statistic``. Families: f0, rhythm, energy, tilt, shape, contrast, quality, mfcc, mel
-and link. Frames: ``active`` (within 25 dB of the clip's loud frames) or ``voiced``. `describe` has a row for each name.
+A name has the form ``family_measure[_frames]_statistic``. Families: f0, rhythm, energy, tilt, shape, contrast, quality, mfcc,
+mel and link. Frames: ``active`` (less than 25 dB below the 95th percentile of the level) or ``voiced``.
 """
 
 import functools
@@ -16,44 +16,45 @@ from ser_utils.features.low_level_descriptors import LowLevelDescriptors, extrac
 from ser_utils.features.prosody import MIN_VOICED, energy_functionals, f0_functionals, rhythm_functionals
 
 ENVELOPE = ("contrast", "mfcc", "mel")
-"""Families of many tracks that tell one thing, the envelope: over active frames only, or they outvote all others."""
+"""Families that describe the spectral envelope by many LLDs: statistics over active frames only, to limit their number."""
 TERSE = ("mfcc",)
-"""For the same reason these have mean and standard deviation only."""
+"""Families with mean and standard deviation only, for the same reason."""
 
 
 def functionals(y: np.ndarray, sr: int) -> np.ndarray:
-    """All functionals of one recording.
+    """Compute all functionals of one recording.
 
     Parameters
     ----------
     y : np.ndarray [shape=(n,) or (n_channels, n)]
-        The recording. Give channels as they are: their power is averaged, not their waveforms (see `ser_utils.features.low_level_descriptors`).
+        The recording. The power of the channels is averaged, so pass all of them (see
+        `ser_utils.features.low_level_descriptors`).
     sr : int
-        Its sample rate in Hz; it is analysed at 16 kHz.
+        Sample rate in Hz; the analysis runs at 16 kHz.
 
     Returns
     -------
     np.ndarray [shape=(n_features,), dtype=float32]
-        In the order of `names`. Finite for any signal, silence and a single sample too; where nothing is voiced, F0 is
-        100 Hz throughout.
+        In the order of `names`. Finite for any signal, including silence and a single sample; without voiced frames, F0 counts
+        as a constant 100 Hz.
     """
     return np.array(list(measure(y, sr).values()), dtype=np.float32)
 
 
 @functools.cache
 def names() -> tuple[str, ...]:
-    """The names of the functionals, in their order: the same for every recording."""
+    """Return the names of the functionals in their order, which is the same for every recording."""
     return tuple(measure(np.zeros(1), 16_000))
 
 
 def describe_functionals() -> pd.DataFrame:
-    """What each functional is.
+    """Describe each functional.
 
     Returns
     -------
     pd.DataFrame [columns=name, family, unit, meaning, source]
-        One row a functional, in the order of `names`. `source` are keys of `ser_utils.features.glossary.REFERENCES`, joined by
-        ``; `` (st is semitones, dB is relative to the clip's own active level unless it is a difference).
+        One row per functional, in the order of `names`. `source`: keys of `ser_utils.features.glossary.REFERENCES`, joined by
+        ``; ``. Units: st is semitones; dB is relative to the clip's active level unless it is a difference.
     """
     terms = glossary.terms()
     rows = [(name, name.split("_")[0], *terms[name]) for name in names()]
@@ -61,39 +62,39 @@ def describe_functionals() -> pd.DataFrame:
 
 
 def measure(y: np.ndarray, sr: int) -> dict[str, float]:
-    """The functionals of a recording by name; see `functionals`."""
-    c = extract_llds(prepare(y, sr))
-    voiced = c.voiced if c.voiced.sum() >= MIN_VOICED else c.active
-    narrow = {name: track for name, track in c.spectral.items() if not name.startswith(ENVELOPE)}
+    """Compute the functionals of a recording by name; see `functionals`."""
+    llds = extract_llds(prepare(y, sr))
+    voiced = llds.voiced if llds.voiced.sum() >= MIN_VOICED else llds.active
+    not_envelope = {name: lld for name, lld in llds.spectral.items() if not name.startswith(ENVELOPE)}
     return (
-        f0_functionals(c)
-        | rhythm_functionals(c)
-        | energy_functionals(c)
-        | link_functionals(c, frames=voiced)
-        | statistics(c.spectral, mask=c.active, frames="active")
-        | statistics(narrow | c.voice, mask=voiced, frames="voiced")
+        f0_functionals(llds)
+        | rhythm_functionals(llds)
+        | energy_functionals(llds)
+        | link_functionals(llds, mask=voiced)
+        | statistics(llds.spectral, mask=llds.active, frames="active")
+        | statistics(not_envelope | llds.voice_quality, mask=voiced, frames="voiced")
     )
 
 
-def statistics(tracks: dict[str, np.ndarray], *, mask: np.ndarray, frames: str) -> dict[str, float]:
-    """Statistics of tracks over some of their frames: those of `ser_utils.features.glossary.STATISTICS`.
+def statistics(llds: dict[str, np.ndarray], *, mask: np.ndarray, frames: str) -> dict[str, float]:
+    """Compute the statistics of `ser_utils.features.glossary.STATISTICS` of LLDs over selected frames.
 
     Parameters
     ----------
-    tracks : dict of str to np.ndarray [shape=(n_frames,)]
+    llds : dict of str to np.ndarray [shape=(n_frames,)]
     mask : np.ndarray [shape=(n_frames,), dtype=bool]
-        The frames that count, at least one.
+        The selected frames, at least one.
     frames : str
-        What they are, for the names.
+        Name of the selection: ``active`` or ``voiced``.
 
     Returns
     -------
     dict of str to float
-        ``{track}_{frames}_{statistic}``.
+        ``{lld}_{frames}_{statistic}``.
     """
-    all_frames = np.array(list(tracks.values()))
+    all_frames = np.array(list(llds.values()))
     x = all_frames[:, mask]
-    # Slopes are measured before frames are taken out, or they would lead across the gaps.
+    # Slopes are computed before frames are removed, so that they do not span gaps.
     delta = librosa.feature.delta(all_frames, width=5, mode="nearest")[:, mask]
     t = np.flatnonzero(mask) * HOP_S
     t = t - t.mean()
@@ -102,38 +103,39 @@ def statistics(tracks: dict[str, np.ndarray], *, mask: np.ndarray, frames: str) 
     columns |= {"delta": np.abs(delta).mean(1), "slope": x @ t / (t @ t + 1e-6)}
     return {
         f"{name}_{frames}_{statistic}": values[i]
-        for i, name in enumerate(tracks)
+        for i, name in enumerate(llds)
         for statistic, values in columns.items()
         if statistic in ("mean", "std") or not name.startswith(TERSE)
     }
 
 
-def link_functionals(c: LowLevelDescriptors, *, frames: np.ndarray) -> dict[str, float]:
-    """How F0, tilt, shape, envelope and voice quality follow loudness within the clip (Traunmüller and Eriksson, 2000).
+def link_functionals(llds: LowLevelDescriptors, *, mask: np.ndarray) -> dict[str, float]:
+    """Compute how F0, tilt, shape, envelope and voice quality follow the level (Traunmüller and Eriksson, 2000).
 
-    A louder voice is higher and brighter. How strongly it is so does not depend on what the voice is like on average.
+    Louder speech has a higher F0 and a flatter spectrum. The strength of this link does not depend on the speaker's mean F0 and
+    spectrum.
 
     Parameters
     ----------
-    c : Contours
-    frames : np.ndarray [shape=(n_frames,), dtype=bool]
-        The frames that count: the voiced ones, if there are enough.
+    llds : LowLevelDescriptors
+    mask : np.ndarray [shape=(n_frames,), dtype=bool]
+        The selected frames.
 
     Returns
     -------
     dict of str to float
-        For each track the slope of its regression on the level, per 10 dB, and the correlation of the two.
+        For each LLD, the slope of its regression on the level, per 10 dB, and its correlation with the level.
     """
     mfcc = tuple(f"mfcc_{i}" for i in range(1, 9))
-    tracks = {"f0": c.f0_st}
-    tracks |= {name: track for name, track in c.spectral.items() if name.startswith(("tilt", "shape")) or name in mfcc}
-    tracks |= c.voice
-    x = np.array(list(tracks.values()))[:, frames]
+    linked = {"f0": llds.f0_st}
+    linked |= {name: lld for name, lld in llds.spectral.items() if name.startswith(("tilt", "shape")) or name in mfcc}
+    linked |= llds.voice_quality
+    x = np.array(list(linked.values()))[:, mask]
     x = x - x.mean(axis=1, keepdims=True)
-    e = (c.energy_db[frames] - c.energy_db[frames].mean()) / 10
+    e = (llds.energy_db[mask] - llds.energy_db[mask].mean()) / 10
     slopes = x @ e / (e @ e + 1e-3)
     correlations = x @ e / (np.sqrt((x**2).sum(1) * (e @ e)) + 1e-3)
     row = {}
-    for name, slope, correlation in zip(tracks, slopes, correlations, strict=True):
+    for name, slope, correlation in zip(linked, slopes, correlations, strict=True):
         row |= {f"link_{name}_per_10db": slope, f"link_{name}_corr": correlation}
     return row

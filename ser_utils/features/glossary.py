@@ -1,7 +1,7 @@
-"""What every functional is: unit, meaning and source, out of tables of tracks, frames and statistics.
+"""Unit, meaning and source of every functional, composed from terms of low-level descriptors (LLDs), frames and statistics.
 
-Units: st is semitones; dB of a level is relative to the clip's own active level; 1 is a plain number; "per 10 ms" is from
-one frame to the next.
+Units: st is semitones; a level in dB is relative to the clip's active level; 1 is dimensionless; "per 10 ms" is per frame.
+The texts are part of the output table ``functionals.csv``.
 """
 
 from itertools import pairwise
@@ -47,11 +47,11 @@ REFERENCES = {
     "Traunmüller 2000": "H. Traunmüller, A. Eriksson. Acoustic effects of variation in vocal effort by men, women, and "
     "children. J. Acoust. Soc. Am. 107(6).",
 }
-"""The papers, by the short names that stand in `Term.source`."""
+"""Papers by the short names used in `Term.source`."""
 
 
 class Term(NamedTuple):
-    """What a number is."""
+    """Description of a functional or an LLD."""
 
     unit: str
     meaning: str
@@ -60,14 +60,14 @@ class Term(NamedTuple):
 
 
 STATISTICS = {
-    "mean": Term("{unit}", "mean of {track} over the {frames} frames", ""),
-    "std": Term("{unit}", "standard deviation of {track} over the {frames} frames", ""),
-    "p10": Term("{unit}", "10th percentile of {track} over the {frames} frames", ""),
-    "p90": Term("{unit}", "90th percentile of {track} over the {frames} frames", ""),
+    "mean": Term("{unit}", "mean of {lld} over the {frames} frames", ""),
+    "std": Term("{unit}", "standard deviation of {lld} over the {frames} frames", ""),
+    "p10": Term("{unit}", "10th percentile of {lld} over the {frames} frames", ""),
+    "p90": Term("{unit}", "90th percentile of {lld} over the {frames} frames", ""),
     "delta": Term(
-        "{unit} per 10 ms", "mean steepness (absolute slope over 50 ms) of {track} in the {frames} frames", "Furui 1986"
+        "{unit} per 10 ms", "mean steepness (absolute slope over 50 ms) of {lld} in the {frames} frames", "Furui 1986"
     ),
-    "slope": Term("{unit}/s", "slope of a straight line through {track} in the {frames} frames", ""),
+    "slope": Term("{unit}/s", "slope of a straight line through {lld} in the {frames} frames", ""),
 }
 FRAMES = ("active", "voiced")
 F0_SOURCE = "Mauch 2014; Nolan 2003"
@@ -75,18 +75,18 @@ QUARTERS = ("first", "second", "third", "last")
 
 
 def terms() -> dict[str, Term]:
-    """The term of every functional, by name."""
+    """Return the terms of all functionals by name."""
     return f0_terms() | rhythm_terms() | energy_terms() | link_terms() | statistic_terms()
 
 
 def lld_terms() -> dict[str, Term]:
-    """The terms of the tracks that statistics are taken of."""
-    return tilt_and_shape_terms() | envelope_terms() | voice_terms()
+    """Return the terms of the LLDs by name."""
+    return tilt_and_shape_terms() | envelope_terms() | voice_quality_terms()
 
 
 def tilt_and_shape_terms() -> dict[str, Term]:
-    """Tracks of the families tilt and shape."""
-    found = {
+    """Return the terms of the families tilt and shape."""
+    terms = {
         "tilt_alpha": Term("dB", "alpha ratio: level of 1-5 kHz above that of 50-1000 Hz", "Frøkjær-Jensen 1976; Eyben 2016"),
         "tilt_hammarberg": Term(
             "dB", "Hammarberg index: highest level of 50-2000 Hz above that of 2-5 kHz", "Hammarberg 1980; Eyben 2016"
@@ -97,35 +97,35 @@ def tilt_and_shape_terms() -> dict[str, Term]:
         "shape_flux": Term("1", "distance of a frame's normalised spectrum to the one before (0 to 1.41)", "Scheirer 1997"),
     }
     for low, high in SLOPE_HZ:
-        found[f"tilt_slope{high}"] = Term("dB/kHz", f"slope of the spectrum in {low}-{high} Hz", "Eyben 2016")
+        terms[f"tilt_slope{high}"] = Term("dB/kHz", f"slope of the spectrum in {low}-{high} Hz", "Eyben 2016")
     for percent in (25, 50, 85):
         meaning = f"frequency under which {percent} % of the power above {LOWEST_HZ} Hz lies"
-        found[f"shape_rolloff{percent}"] = Term("Hz", meaning, "Peeters 2004")
-    return found
+        terms[f"shape_rolloff{percent}"] = Term("Hz", meaning, "Peeters 2004")
+    return terms
 
 
 def envelope_terms() -> dict[str, Term]:
-    """Tracks of the families contrast, mfcc and mel."""
-    found = {}
+    """Return the terms of the families contrast, mfcc and mel."""
+    terms = {}
     for i, (low, high) in enumerate(pairwise(CONTRAST_HZ)):
-        found[f"contrast_{i}"] = Term("dB", f"spectral contrast, peaks above valleys, in {low}-{high} Hz", "Jiang 2002")
+        terms[f"contrast_{i}"] = Term("dB", f"spectral contrast, peaks above valleys, in {low}-{high} Hz", "Jiang 2002")
     for i in range(1, N_MFCC + 1):
-        found[f"mfcc_{i}"] = Term(
+        terms[f"mfcc_{i}"] = Term(
             "dB", f"MFCC {i} (coefficient {i} of the cosine transform of the log-mel spectrum)", "Davis 1980"
         )
     for i, (low, high) in enumerate(mel_edges_hz()):
-        found[f"mel_{i}"] = Term("dB", f"log-mel level (per Hz) of {low:.0f}-{high:.0f} Hz", "Davis 1980; Slaney 1998")
-    return found
+        terms[f"mel_{i}"] = Term("dB", f"log-mel level (per Hz) of {low:.0f}-{high:.0f} Hz", "Davis 1980; Slaney 1998")
+    return terms
 
 
 def mel_edges_hz() -> list[tuple[float, float]]:
-    """Where each pair of neighbouring mel bands begins and ends, in Hz."""
+    """Return the lower and upper edge in Hz of each pair of adjacent mel bands."""
     corners = librosa.mel_frequencies(N_MELS + 2, fmin=MEL_HZ[0], fmax=MEL_HZ[1])
     return [(corners[i], corners[i + 3]) for i in range(0, N_MELS, 2)]
 
 
-def voice_terms() -> dict[str, Term]:
-    """Tracks of the family quality."""
+def voice_quality_terms() -> dict[str, Term]:
+    """Return the terms of the family quality."""
     return {
         "quality_cpp": Term("dB", "cepstral peak prominence (breathy or noisy is low)", "Hillenbrand 1994"),
         "quality_strength": Term("1", "1 less the aperiodicity at the period (0 is noise, 1 is periodic)", "De Cheveigné 2002"),
@@ -138,48 +138,48 @@ def voice_terms() -> dict[str, Term]:
 
 
 def statistic_terms() -> dict[str, Term]:
-    """Every track with every statistic over either kind of frames."""
+    """Return the terms of every statistic of every LLD over active and voiced frames."""
     return {
         f"{name}_{frames}_{statistic}": Term(
-            how.unit.format(unit=track.unit),
-            how.meaning.format(track=track.meaning, frames=frames),
-            "; ".join(filter(None, (track.source, how.source))),
+            term.unit.format(unit=lld.unit),
+            term.meaning.format(lld=lld.meaning, frames=frames),
+            "; ".join(filter(None, (lld.source, term.source))),
         )
-        for name, track in lld_terms().items()
+        for name, lld in lld_terms().items()
         for frames in FRAMES
-        for statistic, how in STATISTICS.items()
+        for statistic, term in STATISTICS.items()
     }
 
 
 def link_terms() -> dict[str, Term]:
-    """How each track follows the level."""
-    found = {}
-    for name, track in {"f0": Term("st", "F0", F0_SOURCE), **lld_terms()}.items():
-        source = f"{track.source}; Traunmüller 2000"
-        meaning = f"{track.meaning}: change per 10 dB more level over the clip's voiced frames"
-        found[f"link_{name}_per_10db"] = Term(f"{track.unit} per 10 dB", meaning, source)
-        meaning = f"{track.meaning}: correlation (-1 to 1) with the level over the clip's voiced frames"
-        found[f"link_{name}_corr"] = Term("1", meaning, source)
-    return found
+    """Return the terms of the family link: slope and correlation of each LLD with the level."""
+    terms = {}
+    for name, lld in {"f0": Term("st", "F0", F0_SOURCE), **lld_terms()}.items():
+        source = f"{lld.source}; Traunmüller 2000"
+        meaning = f"{lld.meaning}: change per 10 dB more level over the clip's voiced frames"
+        terms[f"link_{name}_per_10db"] = Term(f"{lld.unit} per 10 dB", meaning, source)
+        meaning = f"{lld.meaning}: correlation (-1 to 1) with the level over the clip's voiced frames"
+        terms[f"link_{name}_corr"] = Term("1", meaning, source)
+    return terms
 
 
 def f0_terms() -> dict[str, Term]:
-    """The family f0."""
-    own, absolute, step = "st", "st re 100 Hz", "st per 10 ms"
-    found = {
+    """Return the terms of the family f0."""
+    relative, absolute, step = "st", "st re 100 Hz", "st per 10 ms"
+    terms = {
         "f0_abs_p50": (absolute, "median F0"),
         "f0_abs_mean": (absolute, "mean F0"),
         **{f"f0_abs_p{k}": (absolute, f"{k}th percentile of F0") for k in (10, 90)},
-        **{f"f0_rel_p{k}": (own, f"{k}th percentile of F0 above the clip's median") for k in (5, 10, 25, 75, 90, 95)},
-        "f0_std": (own, "standard deviation of F0"),
-        "f0_range": (own, "range of F0, 5th to 95th percentile"),
+        **{f"f0_rel_p{k}": (relative, f"{k}th percentile of F0 above the clip's median") for k in (5, 10, 25, 75, 90, 95)},
+        "f0_std": (relative, "standard deviation of F0"),
+        "f0_range": (relative, "range of F0, 5th to 95th percentile"),
         "f0_skew": ("1", "skewness of F0 (above 0: high excursions from a low base)"),
         "f0_slope": ("st/s", "slope of a straight line through F0 (below 0: declination)"),
         **{
-            f"f0_quarter{i}": (own, f"mean F0 in the {q} quarter of the voiced span above the clip's")
+            f"f0_quarter{i}": (relative, f"mean F0 in the {q} quarter of the voiced span above the clip's")
             for i, q in enumerate(QUARTERS)
         },
-        "f0_end": (own, "mean F0 in the last 15 % of the voiced span above the clip's (above 0: a question or surprise)"),
+        "f0_end": (relative, "mean F0 in the last 15 % of the voiced span above the clip's (above 0: a question or surprise)"),
         "f0_peak_position": ("1", "where the highest F0 is, 0 at the start and 1 at the end of the voiced span"),
         "f0_delta": (step, "mean size of F0 steps from one voiced frame to the next"),
         "f0_rising": ("1", "share of F0 steps that rise by more than 0.05 st"),
@@ -188,13 +188,13 @@ def f0_terms() -> dict[str, Term]:
         **{f"f0_delta_p{k}": (step, f"{k}th percentile of F0 steps ({what})") for k, what in ((10, "falls"), (90, "rises"))},
         "f0_segment_slope": ("st/s", "mean F0 slope within voiced segments"),
         "f0_segment_slope_std": ("st/s", "standard deviation of the F0 slopes of voiced segments"),
-        "f0_segment_range": (own, "mean F0 range within voiced segments, lowest to highest"),
+        "f0_segment_range": (relative, "mean F0 range within voiced segments, lowest to highest"),
     }
-    return {name: Term(unit, meaning, f"{F0_SOURCE}; Banse 1996") for name, (unit, meaning) in found.items()}
+    return {name: Term(unit, meaning, f"{F0_SOURCE}; Banse 1996") for name, (unit, meaning) in terms.items()}
 
 
 def rhythm_terms() -> dict[str, Term]:
-    """The family rhythm."""
+    """Return the terms of the family rhythm."""
     voicing, pauses, peaks = "Eyben 2016", "Goldman-Eisler 1968", "Mermelstein 1975; De Jong 2009"
     return {
         "rhythm_log_duration": Term("ln s", "time from the first to the last active frame, natural logarithm", "Banse 1996"),
@@ -218,8 +218,8 @@ def rhythm_terms() -> dict[str, Term]:
 
 
 def energy_terms() -> dict[str, Term]:
-    """The family energy."""
-    found = {
+    """Return the terms of the family energy."""
+    terms = {
         **{f"energy_p{k}": ("dB", f"{k}th percentile of the level") for k in (5, 10, 25, 50, 75, 90, 95)},
         "energy_std": ("dB", "standard deviation of the level"),
         "energy_active_std": ("dB", "standard deviation of the level over the active frames"),
@@ -232,8 +232,8 @@ def energy_terms() -> dict[str, Term]:
         "energy_slope": ("dB/s", "slope of a straight line through the level"),
         **{f"energy_quarter{i}": ("dB", f"mean level of the {q} quarter above the clip's") for i, q in enumerate(QUARTERS)},
     }
-    row = {name: Term(unit, meaning, "Banse 1996; Eyben 2016") for name, (unit, meaning) in found.items()}
+    terms = {name: Term(unit, meaning, "Banse 1996; Eyben 2016") for name, (unit, meaning) in terms.items()}
     for low, high in pairwise(MODULATION_HZ):
         meaning = f"share of the amplitude's modulation that is at {low}-{high} Hz, natural logarithm"
-        row[f"energy_modulation_{high}hz"] = Term("ln", meaning, "Houtgast 1985")
-    return row
+        terms[f"energy_modulation_{high}hz"] = Term("ln", meaning, "Houtgast 1985")
+    return terms

@@ -1,4 +1,4 @@
-"""Log-mel sequences: what the sequence networks listen to, one row of band levels every 20 ms of a clip."""
+"""Log-mel sequences, the input features of the sequence networks: one row of band levels per 20 ms."""
 
 import numpy as np
 
@@ -7,28 +7,28 @@ from ser_utils.features.f0 import HOP_S
 from ser_utils.features.low_level_descriptors import activity, prepare
 
 POOLED = 2
-"""Analysis frames, 10 ms apart, that are averaged to one of the sequence: half as many steps tell as much."""
+"""Number of analysis frames of 10 ms that are averaged to one frame of the sequence."""
 FRAME_S = POOLED * HOP_S
 FLOOR_DB = -70.0
-"""Band levels further below the clip's active level are cut here: room and microphone, not voice."""
+"""Lower bound of band levels relative to the active level; levels below it belong to room and microphone."""
 NAMES = tuple(f"mel_{i:02d}" for i in range(spectra.N_MELS))
 
 
 def log_mel(y: np.ndarray, sr: int) -> np.ndarray:
-    """The log-mel sequence of one recording (Davis and Mermelstein, 1980; bands of Slaney, 1998).
+    """Compute the log-mel sequence of one recording (Davis and Mermelstein, 1980; mel bands of Slaney, 1998).
 
     Parameters
     ----------
     y : np.ndarray [shape=(n,) or (n_channels, n)]
-        The recording. Give channels as they are: their power is averaged, not their waveforms (see `ser_utils.features.low_level_descriptors`).
+        The recording. The power of the channels is averaged, so pass all of them (see
+        `ser_utils.features.low_level_descriptors`).
     sr : int
-        Its sample rate in Hz; it is analysed at 16 kHz.
+        Sample rate in Hz; the analysis runs at 16 kHz.
 
     Returns
     -------
     np.ndarray [shape=(n_frames, len(NAMES)), dtype=float32]
-        Levels in dB relative to the clip's active level, which the recording level cannot fake; a frame every `FRAME_S`.
-        At least one frame.
+        Levels in dB relative to the active level of the recording, one frame per `FRAME_S`, at least one frame.
     """
     S = spectra.power_spectra(prepare(y, sr), n_fft=spectra.N_FFT, win_length=spectra.N_FFT) / spectra.N_FFT
     energy, active, span = activity(S)

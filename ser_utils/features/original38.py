@@ -1,4 +1,4 @@
-"""The original study's 38 features (github.com/fp1acm8/SER), every one out of one short-time spectrum."""
+"""The 38 features of the original study (github.com/fp1acm8/SER), computed from one short-time spectrum."""
 
 import functools
 
@@ -17,9 +17,9 @@ NAMES = (
     "zcr",
     *(f"mfcc_{i}" for i in range(1, 21)),
 )
-"""The features in their order, each the mean over the frames of a clip."""
+"""Names of the features in their order; each feature is the mean over the frames of a recording."""
 SR = 48_000
-"""The original's sample rate in Hz."""
+"""Sample rate of the original study in Hz."""
 N_FFT, HOP = 2048, 512
 """Frame length and step in samples, librosa's own."""
 TUNING_HZ = 4000
@@ -27,23 +27,23 @@ TUNING_HZ = 4000
 
 
 def original38(y: np.ndarray, sr: int) -> np.ndarray:
-    """The 38 features of the original study, means over frames.
+    """Compute the 38 features of the original study, as means over frames.
 
-    The original ran librosa 0.8.1, whose centred frames were padded by reflection; librosa pads with zeros since 0.10, so
-    the padding is asked for here. Hann window. The definitions are librosa's; `benchmarks/plain.py` calls them one by one.
+    The definitions are librosa's; `benchmarks/plain.py` calls them one by one. The original study used librosa 0.8.1, which
+    padded centred frames by reflection. librosa pads with zeros since 0.10, so the padding is explicit here.
 
     Parameters
     ----------
     y : np.ndarray [shape=(n,)]
         Mono recording.
     sr : int
-        Its sample rate in Hz; the original's is 48 000.
+        Sample rate in Hz; 48 000 in the original study.
 
     Returns
     -------
     np.ndarray [shape=(38,)]
-        12 chroma (1 is the strongest note of a frame), root mean square amplitude, spectral centroid in Hz, flatness
-        (0 a tone, 1 white noise), bandwidth in Hz, roll-off at 85 % in Hz, share of zero crossings, 20 MFCC
+        12 chroma (1 for the strongest pitch class of a frame), root mean square amplitude, spectral centroid in Hz, flatness
+        (0 for a tone, 1 for a flat spectrum), bandwidth in Hz, roll-off at 85 % in Hz, zero-crossing rate, 20 MFCC
         (Davis and Mermelstein, 1980).
     """
     cut = short_time.frames(np.asarray(y, np.float32), n_fft=N_FFT, hop=HOP, pad_mode="reflect")
@@ -61,13 +61,13 @@ def original38(y: np.ndarray, sr: int) -> np.ndarray:
 
 @functools.cache
 def mel_filters(sr: int) -> np.ndarray:
-    """librosa's 128 mel bands [shape=(128, 1 + N_FFT // 2)]."""
+    """Return librosa's filters of 128 mel bands [shape=(128, 1 + N_FFT // 2)]."""
     return librosa.filters.mel(sr=sr, n_fft=N_FFT)
 
 
 @functools.lru_cache(maxsize=256)
 def chroma_filters(sr: int, tuning: float) -> np.ndarray:
-    """librosa's 12 notes [shape=(12, 1 + N_FFT // 2)]; tunings are hundredths of a semitone, so there are few."""
+    """Return librosa's filters of 12 pitch classes [shape=(12, 1 + N_FFT // 2)]; tunings are multiples of 0.01 semitones."""
     return librosa.filters.chroma(sr=sr, n_fft=N_FFT, tuning=tuning, n_chroma=12)
 
 
@@ -115,7 +115,7 @@ def tuning(power: np.ndarray, sr: int) -> float:
 
 
 def shape(power: np.ndarray, sr: int) -> np.ndarray:
-    """librosa's spectral centroid, flatness, bandwidth and roll-off of power spectra [shape=(n_frames, n_bins)].
+    """Compute librosa's spectral centroid, flatness, bandwidth and roll-off of power spectra [shape=(n_frames, n_bins)].
 
     Returns
     -------
@@ -123,28 +123,28 @@ def shape(power: np.ndarray, sr: int) -> np.ndarray:
         Centroid in Hz, flatness, bandwidth in Hz, roll-off at 85 % in Hz.
     """
     magnitude, hz = np.sqrt(power), np.fft.rfftfreq(N_FFT, 1 / sr)
-    # The bandwidth as the root of the second moment less the first's square is one product; float32 would lose its digits.
+    # Bandwidth is sqrt(second moment - centroid**2), which needs float64: in float32 the difference loses its digits.
     total, first, second = (magnitude.astype(np.float64) @ np.stack([np.ones_like(hz), hz, hz**2], axis=1)).T
-    total = np.where(total > np.finfo(np.float32).tiny, total, 1)  # of digital silence all are 0
+    total = np.where(total > np.finfo(np.float32).tiny, total, 1)  # digital silence has a total of 0
     centroid = first / total
-    cumulated = np.cumsum(magnitude, axis=1)
+    cumulative = np.cumsum(magnitude, axis=1)
     floored = np.maximum(power, 1e-10)
     return np.stack(
         [
             centroid,
             np.exp(np.log(floored).mean(axis=1)) / floored.mean(axis=1),
             np.sqrt(np.maximum(second / total - centroid**2, 0)),
-            hz[(cumulated >= 0.85 * cumulated[:, -1:]).argmax(axis=1)],
+            hz[(cumulative >= 0.85 * cumulative[:, -1:]).argmax(axis=1)],
         ]
     )
 
 
 def zero_crossings(y: np.ndarray) -> np.ndarray:
-    """`librosa.feature.zero_crossing_rate` of a signal [shape=(n,)]: the share of each frame [shape=(n_frames,)].
+    """Compute `librosa.feature.zero_crossing_rate` of a signal [shape=(n,)] per frame [shape=(n_frames,)].
 
-    Crossings are counted once, as a running sum, and not again in each of the frames that overlap.
+    Crossings are counted once by a cumulative sum, although frames overlap.
     """
     negative = np.pad(y < -1e-10, N_FFT // 2, mode="edge")
-    so_far = np.concatenate([[0], np.cumsum(negative[1:] != negative[:-1])])
+    n_crossings = np.concatenate([[0], np.cumsum(negative[1:] != negative[:-1])])
     starts = np.arange(0, len(y) + 1, HOP)
-    return (so_far[starts + N_FFT - 1] - so_far[starts]) / N_FFT
+    return (n_crossings[starts + N_FFT - 1] - n_crossings[starts]) / N_FFT

@@ -1,6 +1,6 @@
-"""Functionals of prosody: how F0 and energy go over a clip, and the rhythm of voicing, pauses and syllables.
+"""Functionals of prosody: F0, energy, and the rhythm of voicing, pauses and syllables.
 
-Each function takes the contours of one recording and returns numbers by name; `ser_utils.features.glossary` has their units.
+The public functions take the low-level descriptors of one recording; `ser_utils.features.glossary` has units and sources.
 """
 
 from itertools import pairwise
@@ -11,22 +11,22 @@ from ser_utils.features.f0 import HOP_S
 from ser_utils.features.low_level_descriptors import LowLevelDescriptors
 
 MIN_VOICED = 6
-"""Frames: with fewer there is no F0 contour to speak of."""
+"""Number of voiced frames below which F0 functionals are not computed."""
 MIN_SEGMENT = 5
-"""Frames: shorter voiced segments have no slope worth the name."""
+"""Number of frames below which a voiced segment has no slope."""
 MIN_PAUSE_S = 0.15
-"""Shorter gaps are the closures of stops."""
+"""Minimum duration of a pause; shorter gaps are stop closures."""
 PEAK_DB = -15.0
-"""Energy peaks lower than this under the active level are not syllables."""
+"""Minimum level of the energy peak of a syllable, relative to the active level."""
 MODULATION_HZ = (0.5, 2, 4, 6, 10, 20)
-"""Bands of the modulation spectrum."""
+"""Band edges of the modulation spectrum."""
 
 
-def f0_functionals(c: LowLevelDescriptors) -> dict[str, float]:
-    """F0 in semitones: its level relative to 100 Hz, and its distribution and course relative to the clip's own median."""
-    voiced = c.voiced if c.voiced.sum() >= MIN_VOICED else None
-    t = np.arange(MIN_VOICED) if voiced is None else np.flatnonzero(voiced)
-    st = np.zeros(MIN_VOICED) if voiced is None else c.f0_st[voiced]
+def f0_functionals(llds: LowLevelDescriptors) -> dict[str, float]:
+    """Compute the family f0: level relative to 100 Hz, distribution and course relative to the clip's median, in semitones."""
+    t, st = np.flatnonzero(llds.voiced), llds.f0_st[llds.voiced]
+    if len(t) < MIN_VOICED:
+        t, st = np.arange(MIN_VOICED), np.zeros(MIN_VOICED)
     median = np.median(st)
     row = {"f0_abs_p50": median, "f0_abs_mean": st.mean()}
     row |= {f"f0_abs_p{k}": np.percentile(st, k) for k in (10, 90)}
@@ -36,11 +36,11 @@ def f0_functionals(c: LowLevelDescriptors) -> dict[str, float]:
         "f0_range": np.ptp(np.percentile(st, (5, 95))),
         "f0_skew": ((st - st.mean()) ** 3).mean() / (st.std() ** 3 + 1e-3),
     }
-    return row | f0_course(st, t) | f0_steps(st, t) | f0_segments(c)
+    return row | f0_course(st, t) | f0_steps(st, t) | f0_segments(llds)
 
 
 def f0_course(st: np.ndarray, t: np.ndarray) -> dict[str, float]:
-    """Where F0 goes over the clip; `st` in semitones in the voiced frames `t` [both shape=(n_voiced,)]."""
+    """Compute slope, quarters, end and peak position of F0 `st` in the voiced frames `t` [both shape=(n_voiced,)]."""
     time_s = (t - t.mean()) * HOP_S
     position = (t - t[0]) / max(t[-1] - t[0], 1)
     row = {"f0_slope": time_s @ st / (time_s @ time_s + 1e-6)}
@@ -51,16 +51,16 @@ def f0_course(st: np.ndarray, t: np.ndarray) -> dict[str, float]:
 
 
 def f0_steps(st: np.ndarray, t: np.ndarray) -> dict[str, float]:
-    """How F0 moves from one voiced frame to the next; parameters are as in `f0_course`."""
+    """Compute statistics of F0 steps between adjacent voiced frames; parameters are as in `f0_course`."""
     step = np.diff(st)[np.diff(t) == 1]
     row = {"f0_delta": mean(np.abs(step)), "f0_rising": mean(step > 0.05), "f0_delta_mean": mean(step)}
     row["f0_jitter"] = mean(np.abs(np.diff(step)))
     return row | {f"f0_delta_p{k}": np.percentile(step, k) if len(step) else 0.0 for k in (10, 90)}
 
 
-def f0_segments(c: LowLevelDescriptors) -> dict[str, float]:
-    """Slope and range of F0 within voiced segments: accents, not the sentence's melody."""
-    segments = [c.f0_st[a:b] for a, b in zip(*runs(c.voiced), strict=True) if b - a >= MIN_SEGMENT]
+def f0_segments(llds: LowLevelDescriptors) -> dict[str, float]:
+    """Compute slope and range of F0 within voiced segments, which reflect accents rather than sentence intonation."""
+    segments = [llds.f0_st[a:b] for a, b in zip(*runs(llds.voiced), strict=True) if b - a >= MIN_SEGMENT]
     slopes = [np.polyfit(np.arange(len(st)) * HOP_S, st, 1)[0] for st in segments]
     return {
         "f0_segment_slope": mean(slopes),
@@ -69,18 +69,19 @@ def f0_segments(c: LowLevelDescriptors) -> dict[str, float]:
     }
 
 
-def rhythm_functionals(c: LowLevelDescriptors) -> dict[str, float]:
-    """Duration, voicing, pauses (Goldman-Eisler, 1968) and peaks of the energy, about one a syllable (Mermelstein, 1975)."""
-    duration = len(c.voiced) * HOP_S
-    voiced, unvoiced, gaps = (np.subtract(*runs(mask)[::-1]) * HOP_S for mask in (c.voiced, ~c.voiced, ~c.active))
+def rhythm_functionals(llds: LowLevelDescriptors) -> dict[str, float]:
+    """Compute the family rhythm: duration, voicing, pauses (Goldman-Eisler, 1968), syllable peaks (Mermelstein, 1975)."""
+    duration = len(llds.voiced) * HOP_S
+    masks = (llds.voiced, ~llds.voiced, ~llds.active)
+    voiced, unvoiced, gaps = (np.subtract(*runs(mask)[::-1]) * HOP_S for mask in masks)
     pauses = gaps[gaps >= MIN_PAUSE_S]
-    e = smooth(c.energy_db)
+    e = smooth(llds.energy_db)
     peaks = np.flatnonzero((e[1:-1] > e[:-2]) & (e[1:-1] >= e[2:]) & (e[1:-1] > PEAK_DB)) + 1
     return {
         "rhythm_log_duration": np.log(duration),
-        "rhythm_voiced_share": c.voiced.mean(),
-        "rhythm_active_share": c.active.mean(),
-        "rhythm_voiced_of_active": c.voiced.sum() / c.active.sum(),
+        "rhythm_voiced_share": llds.voiced.mean(),
+        "rhythm_active_share": llds.active.mean(),
+        "rhythm_voiced_of_active": llds.voiced.sum() / llds.active.sum(),
         "rhythm_voiced_rate": len(voiced) / duration,
         "rhythm_voiced_mean": mean(voiced),
         "rhythm_voiced_std": std(voiced),
@@ -97,17 +98,17 @@ def rhythm_functionals(c: LowLevelDescriptors) -> dict[str, float]:
     }
 
 
-def energy_functionals(c: LowLevelDescriptors) -> dict[str, float]:
-    """The energy contour's distribution and course, in dB relative to the clip's active level, and its modulation."""
-    e = c.energy_db
+def energy_functionals(llds: LowLevelDescriptors) -> dict[str, float]:
+    """Compute the family energy: distribution, course and modulation of the level in dB relative to the active level."""
+    e = llds.energy_db
     z = (e - e.mean()) / (e.std() + 0.1)
     step = np.diff(smooth(e)) if len(e) > 1 else np.zeros(1)
     time_s = (np.arange(len(e)) - (len(e) - 1) / 2) * HOP_S
     row = {f"energy_p{k}": np.percentile(e, k) for k in (5, 10, 25, 50, 75, 90, 95)}
     row |= {
         "energy_std": e.std(),
-        "energy_active_std": e[c.active].std(),
-        "energy_voiced_std": std(e[c.voiced]),
+        "energy_active_std": e[llds.active].std(),
+        "energy_voiced_std": std(e[llds.voiced]),
         "energy_skew": (z**3).mean(),
         "energy_kurtosis": (z**4).mean(),
         "energy_delta": np.abs(step).mean(),
@@ -116,18 +117,18 @@ def energy_functionals(c: LowLevelDescriptors) -> dict[str, float]:
         "energy_slope": time_s @ e / (time_s @ time_s + 1e-6),
     }
     row |= {f"energy_quarter{i}": mean(part - e.mean()) for i, part in enumerate(np.array_split(e, 4))}
-    return row | modulation(c)
+    return row | modulation(llds)
 
 
-def modulation(c: LowLevelDescriptors) -> dict[str, float]:
-    """The amplitude envelope's modulation spectrum in bands of `MODULATION_HZ` (Houtgast and Steeneken, 1985).
+def modulation(llds: LowLevelDescriptors) -> dict[str, float]:
+    """Compute the modulation spectrum of the amplitude envelope in bands of `MODULATION_HZ` (Houtgast and Steeneken, 1985).
 
-    ``energy_modulation_4hz`` is the natural logarithm of the share (plus 0.001) that the band that ends at 4 Hz has:
-    syllables come about four times a second.
+    ``energy_modulation_4hz`` is the natural logarithm of the share (plus 0.001) of the band that ends at 4 Hz, about the
+    syllable rate.
     """
-    w = np.where(c.active, 10 ** (c.energy_db / 20), 0)
-    n_fft = max(1024, len(w))
-    spectrum = np.abs(np.fft.rfft((w - w.mean()) * np.hanning(len(w)), n_fft)) ** 2
+    amplitude = np.where(llds.active, 10 ** (llds.energy_db / 20), 0)
+    n_fft = max(1024, len(amplitude))
+    spectrum = np.abs(np.fft.rfft((amplitude - amplitude.mean()) * np.hanning(len(amplitude)), n_fft)) ** 2
     hz = np.fft.rfftfreq(n_fft, HOP_S)
     bands = {high: spectrum[(hz >= low) & (hz < high)].sum() for low, high in pairwise(MODULATION_HZ)}
     total = sum(bands.values()) + 1e-9
@@ -135,21 +136,21 @@ def modulation(c: LowLevelDescriptors) -> dict[str, float]:
 
 
 def runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Start and end (exclusive) of every run of True in `mask` [shape=(n,)]."""
+    """Return start and end (exclusive) of every run of True in `mask` [shape=(n,)]."""
     edges = np.diff(np.r_[0, mask.astype(np.int8), 0])
     return np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
 
 
 def mean(x: np.ndarray | list) -> float:
-    """The mean; 0 of nothing."""
+    """Return the mean; 0 for empty input."""
     return float(np.mean(x)) if len(x) else 0.0
 
 
 def std(x: np.ndarray | list) -> float:
-    """The standard deviation; 0 of nothing."""
+    """Return the standard deviation; 0 for empty input."""
     return float(np.std(x)) if len(x) else 0.0
 
 
 def smooth(x: np.ndarray) -> np.ndarray:
-    """The mean over 5 frames (50 ms), which syllables outlast and single periods do not."""
+    """Return the moving mean over 5 frames (50 ms): longer than a period, shorter than a syllable."""
     return np.convolve(x, np.ones(5) / 5, mode="same")

@@ -1,6 +1,7 @@
-"""Feature sets: each turns one recording into one row of named numbers, or into a sequence of such rows.
+"""Registry of feature sets, and the files of their tables.
 
-To add one, write a function ``(y, sr) -> values`` and enter it in `FEATURE_SETS` with its names and sample rate.
+A feature set maps a recording to one row of named numbers, or to a sequence of such rows. To add one, write a function
+``(y, sr) -> values`` and add a `FeatureSet` to `FEATURE_SETS`.
 """
 
 from collections.abc import Callable
@@ -21,23 +22,23 @@ class FeatureSet:
     """A registered feature set."""
 
     named: tuple[str, ...] | Callable[[], tuple[str, ...]]
-    """The names of its features, or a function that returns them, where they take work to find out."""
+    """Names of the features, or a function that returns them, if computing the names is slow."""
     sr: int
-    """Sample rate in Hz that recordings are brought to."""
+    """Sample rate in Hz to which recordings are resampled."""
     extract: Callable[[np.ndarray, int], np.ndarray]
-    """From a recording [shape=(n,), or (n_channels, n) unless mono] and its rate to values [shape=(len(names),)], or
-    [shape=(n_frames, len(names))] where the set is of sequences."""
+    """``(y, sr) -> values``: from a recording [shape=(n,) if mono else (n_channels, n)] and its sample rate to values
+    [shape=(len(names),)], or [shape=(n_frames, len(names))] if `sequences`."""
     mono: bool = True
-    """Whether channels are averaged first. Not where their power is averaged later: two microphones some centimetres apart
-    hear the voice at different times, and the average of their waveforms is a comb filter."""
+    """Whether the channels' waveforms are averaged first. False if `extract` averages their power: sound reaches two
+    microphones some centimetres apart at different times, and the average of their waveforms is a comb filter."""
     sequences: bool = False
-    """Whether a recording gives a sequence of rows, as many as it is long."""
+    """Whether a recording gives a sequence of rows, whose number depends on its duration."""
     file_type: str = "npz"
-    """Type of the file that the table is saved in: ``npz``, compact and exact, or ``csv``."""
+    """Type of the file of the table: ``npz`` (compact and exact) or ``csv``."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the features, in their order."""
+        """Names of the features in their order."""
         return self.named() if callable(self.named) else self.named
 
 
@@ -49,19 +50,19 @@ FEATURE_SETS = {
 
 
 def feature_file_name(features: str) -> str:
-    """Name of the file in ``out/<corpus>/`` that the table of a feature set is saved in."""
+    """Return the name of the file in ``out/<corpus>/`` with the table of a feature set."""
     return f"features_{features}.{get_feature_set(features).file_type}"
 
 
 def get_feature_set(name: str) -> FeatureSet:
-    """The registered feature set of that name; `StudyError` where there is none."""
+    """Return a registered feature set; raise `StudyError` if the name is unknown."""
     if name not in FEATURE_SETS:
         raise StudyError(f"Unknown feature set {name!r}: expected one of {', '.join(FEATURE_SETS)}.")
     return FEATURE_SETS[name]
 
 
 def write_features(table: pd.DataFrame, path: Path) -> None:
-    """Write a table of features, aside and renamed.
+    """Write a table of features to a temporary file, then rename it.
 
     Parameters
     ----------
@@ -69,8 +70,8 @@ def write_features(table: pd.DataFrame, path: Path) -> None:
         As `ser_utils.features.extraction.feature_tables` returns it.
     path : Path
         ``.npz`` is compact and exact: arrays ``files``, ``variants``, ``names`` and ``values`` [shape=(n_rows, n_features),
-        dtype=float32]; of sequences, ``values`` has those of all clips one after the other and ``lengths`` [shape=(n_rows,)]
-        how many frames each has. Anything else is CSV, to seven digits.
+        dtype=float32]. For sequences, ``values`` has the frames of all rows [shape=(n_frames, n_features)] and ``lengths``
+        [shape=(n_rows,)] the number of frames per row. Any other suffix is CSV with seven digits.
     """
     names = table.columns.drop(["file", "variant"])
     with write_aside(path) as aside:
@@ -83,12 +84,18 @@ def write_features(table: pd.DataFrame, path: Path) -> None:
             numbers = {"values": values, "lengths": np.array([len(frames) for frames in table[FRAMES]])}
         else:
             numbers = {"values": table[names].to_numpy(np.float32)}
-        text = {key: np.array(list(column), dtype=str) for key, column in text.items()}  # objects would have to be pickled
+        text = {key: np.array(list(column), dtype=str) for key, column in text.items()}  # arrays of objects would need pickle
         np.savez_compressed(aside, **text, **numbers)
 
 
 def read_features(path: Path, features: str) -> pd.DataFrame:
-    """Read a table that `write_table` wrote, and check that its columns are those of the feature set."""
+    """Read a table from `write_features`.
+
+    Raises
+    ------
+    StudyError
+        The columns are not those of the feature set.
+    """
     entry = get_feature_set(features)
     names = (FRAMES,) if entry.sequences else entry.names
     if path.suffix == ".npz":
@@ -111,14 +118,14 @@ def read_features(path: Path, features: str) -> pd.DataFrame:
 
 
 def variance_by(table: pd.DataFrame, factor: pd.Series) -> pd.Series:
-    """The share of each feature's variance that lies between the groups of a factor (eta squared, 0 to 1).
+    """Compute the share of each feature's variance that a factor explains (eta squared, 0 to 1).
 
     Parameters
     ----------
     table : pd.DataFrame [shape=(n_clips, n_features)]
         Feature values.
     factor : pd.Series [shape=(n_clips,)]
-        A grouping, such as the emotion or the speaker of each clip, in the same order.
+        Group of each clip, such as its emotion or speaker, in the order of `table`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Feature sets and their tables: the registry, tables as files, and how much of a feature's variance a factor explains."""
+"""Registry of feature sets, their tables as files, and the variance of a feature that a factor explains."""
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.numeric
 
 @pytest.fixture
 def table():
-    """A table of three clips and their variants, values of all sizes."""
+    """A table of three clips and their variants, with values of many magnitudes."""
     index = pd.MultiIndex.from_product([["f1/a.wav", "m1/b.wav", "f2/c.wav"], [ORIGINAL, "noise"]], names=["file", "variant"])
     rng = np.random.default_rng(0)
     values = rng.standard_normal((len(index), 38)) * 10.0 ** rng.integers(-4, 5, 38)
@@ -54,14 +54,20 @@ def test_registry_names_match_the_values():
         assert len(set(feature_set.names)) == len(feature_set.names)
 
 
-def test_names_that_take_work_are_asked_for_only_when_needed():
-    asked = []
-    feature_set = FeatureSet(lambda: asked.append(1) or ("a", "b"), 48_000, original38.original38)
-    assert not asked
-    assert feature_set.names == ("a", "b") and asked
+def test_names_of_a_function_are_computed_only_when_needed():
+    calls = []
+    feature_set = FeatureSet(lambda: calls.append(1) or ("a", "b"), 48_000, original38.original38)
+    assert not calls
+    assert feature_set.names == ("a", "b") and calls
 
 
-def test_unknown_set_is_named_with_those_there_are():
+def test_file_type_is_compact_unless_set(monkeypatch):
+    assert FeatureSet(("a",), 48_000, original38.original38).file_type == "npz"
+    monkeypatch.setitem(FEATURE_SETS, "peak", FeatureSet(("peak",), 16_000, original38.original38, file_type="csv"))
+    assert feature_file_name("peak") == "features_peak.csv"
+
+
+def test_unknown_set_is_named_with_the_known_ones():
     with pytest.raises(StudyError, match="^Unknown feature set 'egemaps': expected one of original38, functionals, log_mel.$"):
         get_feature_set("egemaps")
 
@@ -76,8 +82,8 @@ def test_sequences_come_back_from_their_file(tmp_path):
     write_features(table, tmp_path / "a.npz")
     read = read_features(tmp_path / "a.npz", "log_mel")
     assert list(read.columns) == ["file", "variant", FRAMES] and list(read.file) == list(table.file)
-    for one, other in zip(read[FRAMES], clips, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for frames, expected in zip(read[FRAMES], clips, strict=True):
+        np.testing.assert_array_equal(frames, expected)
 
 
 @pytest.mark.parametrize("name, tolerance", [("a.npz", 0), ("a.csv", 1e-6)])
@@ -101,7 +107,7 @@ def test_compact_table_needs_no_pickle_and_is_the_same_file_each_time(table, tmp
 
 
 @pytest.mark.parametrize("name", ["features.npz", "features.csv"])
-def test_failed_write_leaves_the_table_that_was_there(table, tmp_path, monkeypatch, name):
+def test_failed_write_keeps_the_earlier_table(table, tmp_path, monkeypatch, name):
     write_features(table, tmp_path / name)
     before = (tmp_path / name).read_bytes()
 
@@ -123,7 +129,7 @@ def test_compact_table_of_another_set_is_refused(table, tmp_path):
         read_features(tmp_path / "features.npz", "functionals")
 
 
-def test_nine_digits_of_csv_are_all_that_there_is(table, tmp_path):
+def test_nine_digits_of_csv_are_exact(table, tmp_path):
     table.to_csv(tmp_path / "a.csv", index=False, float_format="%.9g")
     read = read_features(tmp_path / "a.csv", "original38")
     assert (read[list(NAMES)].dtypes == np.float32).all()
@@ -141,7 +147,7 @@ def test_table_of_other_columns_is_refused(table, tmp_path, change):
 # Variance between groups
 
 
-def test_variance_that_a_factor_explains_wholly_not_at_all_and_in_part():
+def test_variance_explained_completely_not_at_all_and_in_part():
     factor = pd.Series(["a", "a", "b", "b"], index=[9, 8, 7, 6])
     values = pd.DataFrame({"all": [1.0, 1, 3, 3], "none": [1.0, 3, 1, 3], "part": [0.0, 2, 4, 6]})
     shares = variance_by(values, factor)

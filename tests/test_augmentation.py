@@ -1,4 +1,4 @@
-"""Augmentation: what each variant does to signals with known answers, and that it depends on clip and seed alone."""
+"""Augmentation: signals with known answers, and dependence of random variants on clip and seed only."""
 
 import re
 
@@ -10,7 +10,7 @@ from scipy.stats import kurtosis
 from ser_utils.core.errors import StudyError
 from ser_utils.core.tables import ORIGINAL
 from ser_utils.features import augmentation
-from ser_utils.features.augmentation import AUGMENTATIONS, STRENGTHS, augment, check_strengths, check_variants
+from ser_utils.features.augmentation import AUGMENTATIONS, STRENGTHS, Augmentation, augment, check_strengths, check_variants
 from ser_utils.features.f0 import f0_contour
 
 pytestmark = pytest.mark.numeric
@@ -49,7 +49,7 @@ def test_original_is_the_recording_itself():
 
 
 @pytest.mark.parametrize("variant", AUGMENTATIONS)
-def test_variant_is_finite_float32_and_leaves_the_recording_alone(variant):
+def test_variant_is_finite_float32_and_does_not_modify_its_input(variant):
     y = voice()
     before = y.copy()
     made = changed(variant, y)
@@ -106,14 +106,14 @@ def test_stretch_pitch_does_both():
 
 
 def mel_levels(y):
-    """The mean level of the voice in dB in each of 40 mel bands."""
+    """Return the mean level in dB of each of 40 mel bands."""
     return librosa.power_to_db(librosa.feature.melspectrogram(y=y, sr=SR, n_mels=40, fmax=2_000).mean(axis=1))
 
 
-def test_stretch_and_pitch_through_one_vocoder_sound_as_through_two():
+def test_one_vocoder_has_the_mel_spectrum_of_two():
     once, twice = changed("stretch_pitch"), changed("pitch", changed("stretch"))
     assert once.size == twice.size
-    assert np.abs(mel_levels(once) - mel_levels(twice)).max() < 3  # the second vocoder smears, and takes some of the level
+    assert np.abs(mel_levels(once) - mel_levels(twice)).max() < 3  # the second vocoder smears and attenuates
     assert np.abs(mel_levels(once) - mel_levels(changed("stretch"))).max() > 5
 
 
@@ -121,7 +121,7 @@ def test_stretch_and_pitch_through_one_vocoder_sound_as_through_two():
     ("variant", "rate", "steps"), [("stretch", 0.8, 0.0), ("pitch", 1.0, 0.7), ("stretch_pitch", 0.8, 0.7)]
 )
 def test_tempo_and_pitch_are_changed_as_librosa_does(variant, rate, steps):
-    """In one pass of its phase vocoder, and in float64, in which its phases are right."""
+    """In one pass of its phase vocoder, in float64, as its phases lose precision in float32."""
     y = voice() + 0.01 * np.random.default_rng(0).standard_normal(voice().size).astype(np.float32)
     slower = librosa.effects.time_stretch(y.astype(np.float64), rate=rate * 2 ** (-steps / 12))
     expected = librosa.resample(slower, orig_sr=SR * 2 ** (steps / 12), target_sr=SR)
@@ -134,34 +134,34 @@ def test_tempo_and_pitch_are_changed_as_librosa_does(variant, rate, steps):
 def test_shift_is_a_roll_by_up_to_its_strength_either_way():
     y = np.arange(SR, dtype=np.float32)
     made = [changed("shift", y, clip=name) for name in NAMES]
-    rolls = np.array([int(np.argmin(one)) for one in made])  # where the first sample went
+    rolls = np.array([int(np.argmin(y)) for y in made])  # index of the first sample
     rolls = np.where(rolls > SR // 2, rolls - SR, rolls)
-    for one, roll in zip(made, rolls, strict=True):
-        np.testing.assert_array_equal(one, np.roll(y, roll))
+    for shifted, roll in zip(made, rolls, strict=True):
+        np.testing.assert_array_equal(shifted, np.roll(y, roll))
     assert -1_600 <= rolls.min() < -1_500 and 1_500 < rolls.max() <= 1_600
     assert abs(rolls.mean()) < 200
 
 
-def test_shift_of_nothing_is_nothing():
+def test_shift_by_zero_changes_nothing():
     np.testing.assert_array_equal(changed("shift", shift_max_s=0), voice())
 
 
 @pytest.mark.parametrize("variant", ["noise", "shift"])
 def test_randomness_depends_on_clip_and_seed_alone(variant):
     first = {name: changed(variant, clip=name) for name in NAMES[:3]}
-    np.random.seed(1)  # what other code does with numpy's global generator is of no account
+    np.random.seed(1)  # the state of numpy's global generator has no effect
     for name in reversed(NAMES[:3]):
         np.testing.assert_array_equal(changed(variant, clip=name), first[name])
     assert not np.array_equal(changed(variant, clip=NAMES[0]), changed(variant, clip=NAMES[1]))
     assert not np.array_equal(changed(variant, seed=0), changed(variant, seed=1))
 
 
-def test_variants_of_a_clip_draw_apart(monkeypatch):
-    monkeypatch.setitem(AUGMENTATIONS, "noise_again", augmentation.noise)
+def test_variants_of_a_clip_draw_independently(monkeypatch):
+    monkeypatch.setitem(AUGMENTATIONS, "noise_again", Augmentation(augmentation.noise))
     assert not np.array_equal(changed("noise"), changed("noise_again"))
 
 
-def test_randomness_leaves_numpys_global_generator_alone():
+def test_numpys_global_generator_is_not_used():
     np.random.seed(3)
     expected = np.random.uniform()
     np.random.seed(3)
@@ -170,20 +170,22 @@ def test_randomness_leaves_numpys_global_generator_alone():
     assert np.random.uniform() == expected
 
 
-def test_an_entry_in_the_registry_is_all_that_a_new_one_needs(monkeypatch):
-    monkeypatch.setitem(AUGMENTATIONS, "backwards", lambda y, sr, rng, strengths: y[::-1])
+def test_a_registry_entry_is_enough_for_a_new_augmentation(monkeypatch):
+    monkeypatch.setitem(AUGMENTATIONS, "backwards", Augmentation(lambda y, sr, rng, strengths: y[::-1]))
     np.testing.assert_array_equal(changed("backwards"), voice()[::-1])
     check_variants(["backwards"])
 
 
 @pytest.mark.parametrize("call", [lambda: changed("echo"), lambda: check_variants(["noise", "echo"])])
-def test_unknown_augmentation_is_named_with_those_there_are(call):
-    with pytest.raises(StudyError, match="Unknown augmentation 'echo': there are noise, stretch, pitch, stretch_pitch, shift."):
+def test_unknown_augmentation_is_named_with_the_known_ones(call):
+    with pytest.raises(
+        StudyError, match="Unknown augmentation 'echo': expected one of noise, stretch, pitch, stretch_pitch, shift."
+    ):
         call()
 
 
-def test_an_augmentation_named_twice_or_the_original_is_refused():
-    with pytest.raises(StudyError, match="'noise' is named twice"):
+def test_an_augmentation_listed_twice_or_the_original_is_refused():
+    with pytest.raises(StudyError, match="'noise' is listed twice"):
         check_variants(["noise", "shift", "noise"])
     with pytest.raises(StudyError, match="'original' is not an augmentation"):
         check_variants(["original", "noise"])
@@ -214,7 +216,7 @@ def test_good_strengths_pass():
     check_strengths({"noise_amplitude": 0, "stretch_rate": 0.01, "pitch_steps": -12, "shift_max_s": 0})
 
 
-# Recordings of several channels
+# Multichannel recordings
 
 
 def hiss(duration_s=0.5):
@@ -222,21 +224,21 @@ def hiss(duration_s=0.5):
 
 
 @pytest.mark.parametrize("variant", AUGMENTATIONS)
-def test_variant_of_one_channel_is_that_of_the_mono_recording_to_the_bit(variant):
+def test_variant_of_one_channel_equals_that_of_the_mono_recording(variant):
     made = changed(variant, hiss()[None])
     assert made.dtype == np.float32
     np.testing.assert_array_equal(made, changed(variant, hiss())[None])
 
 
 @pytest.mark.parametrize("variant", [name for name in AUGMENTATIONS if name != "noise"])
-def test_variant_of_two_channels_changes_each_alike(variant):
+def test_variant_of_two_channels_changes_both_in_the_same_way(variant):
     two = np.stack([hiss(), 0.5 * hiss()[::-1]])
     made = changed(variant, two)
     for channel, expected in zip(made, two, strict=True):
         np.testing.assert_allclose(channel, changed(variant, expected), atol=1e-6)
 
 
-def test_noise_is_each_channels_own_at_one_level():
+def test_noise_of_channels_is_independent_and_of_the_same_level():
     two = np.stack([hiss(2), 0.1 * hiss(2)])
     first, second = changed("noise", two) - two
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.02
@@ -245,24 +247,34 @@ def test_noise_is_each_channels_own_at_one_level():
     assert first.std() == pytest.approx(alone.std(), rel=0.02)
 
 
-# What a variant depends on
+# Dependence on settings
 
 
 @pytest.mark.parametrize("variant", AUGMENTATIONS)
-def test_a_variant_depends_on_what_is_said_of_it_and_on_nothing_else(variant):
-    """`depends_on` names what is kept in the cache: too little, and a stale row would be taken."""
-    how = {"strengths": STRENGTHS, "clip": "a.wav", "seed": 0}
-    others = [how | {"strengths": STRENGTHS | {name: 1.1 * value}} for name, value in STRENGTHS.items()]
-    for other in (*others, how | {"clip": "b.wav"}, how | {"seed": 1}):
-        named = augmentation.depends_on(variant, **other) != augmentation.depends_on(variant, **how)
-        matters = not np.array_equal(*(augment(voice(), sr=SR, variant=variant, **case) for case in (how, other)))
-        assert named == matters, other
+def test_a_variant_depends_on_its_declared_settings_only(variant):
+    """`depends_on` is part of the cache key: without a setting that matters, a stale row would be read."""
+    entry = AUGMENTATIONS[variant]
+    settings = {"strengths": STRENGTHS, "clip": "a.wav", "seed": 0}
+    changes = [settings | {"strengths": STRENGTHS | {name: 1.1 * value}} for name, value in STRENGTHS.items()]
+    for change in (*changes, settings | {"clip": "b.wav"}, settings | {"seed": 1}):
+        declared = augmentation.depends_on(entry, **change) != augmentation.depends_on(entry, **settings)
+        matters = not np.array_equal(*(augment(voice(), sr=SR, variant=variant, **case) for case in (settings, change)))
+        assert declared == matters, change
 
 
-def test_what_is_not_registered_in_uses_depends_on_everything():
-    strengths = STRENGTHS | {"echo_s": 0.2}
-    assert augmentation.depends_on("echo", strengths=strengths, clip="a.wav", seed=3) == strengths | {
-        "clip": "a.wav",
-        "seed": 3,
-    }
-    assert augmentation.depends_on(ORIGINAL, strengths=strengths, clip="a.wav", seed=3) == {}
+def test_an_entry_depends_on_all_strengths_and_is_random_by_default():
+    entry = Augmentation(lambda y, sr, rng, strengths: y)
+    assert entry.strengths == tuple(STRENGTHS) and entry.is_random
+    settings = {"clip": "a.wav", "seed": 3}
+    assert augmentation.depends_on(entry, strengths=STRENGTHS, **settings) == STRENGTHS | settings
+
+
+def test_the_original_depends_on_no_setting():
+    assert augmentation.depends_on(None, strengths=STRENGTHS, clip="a.wav", seed=3) == {}
+
+
+def test_an_entry_that_is_not_registered_can_be_passed():
+    entry = Augmentation(lambda y, sr, rng, strengths: y[::-1], strengths=(), is_random=False)
+    reversed_y = augment(voice(), sr=SR, variant="backwards", strengths=STRENGTHS, clip="a.wav", seed=0, entry=entry)
+    np.testing.assert_array_equal(reversed_y, voice()[::-1])
+    assert augmentation.depends_on(entry, strengths=STRENGTHS, clip="a.wav", seed=3) == {}
