@@ -41,21 +41,11 @@ class _ServerError(Exception):
 
 
 def fetch(name: str) -> Path:
-    """Download a registered corpus into the data folder.
+    """Download a corpus in `CORPORA` into the data folder, and return its folder.
 
     If all its files are there, nothing is downloaded. An incomplete folder stays as it is until all checksums of the new one
     match, and is then kept as ``EMOVO.before-1``. The environment variable ``SER_EMOVO_URL`` sets a mirror, which is verified
     by the same checksums.
-
-    Parameters
-    ----------
-    name : str
-        Name in `CORPORA`.
-
-    Returns
-    -------
-    Path
-        Folder of the corpus.
 
     Raises
     ------

@@ -139,13 +139,8 @@ RAVDESS = Corpus(
     folder_aliases=("Audio_Speech_Actors_01-24", "ravdess emotional speech audio", "ravdess speech"),
     scheme=r"(?P<modality>0[1-3])-(?P<channel>0[12])-(?P<emotion>0\d)-(?P<intensity>0[12])-(?P<sentence>\d\d)"
     r"-(?P<repetition>0[12])-(?P<speaker>\d\d)",
-    emotions=dict(
-        zip(
-            ["01", "02", "03", "04", "05", "06", "07", "08"],
-            ["neutral", "calm", "joy", "sadness", "anger", "fear", "disgust", "surprise"],
-            strict=True,
-        )
-    ),
+    emotions={"01": "neutral", "02": "calm", "03": "joy", "04": "sadness"}
+    | {"05": "anger", "06": "fear", "07": "disgust", "08": "surprise"},
     left_out=("calm",),
     excluded_codes={"modality": {"02": "video without sound"}, "channel": {"02": "song, not speech"}},
     genders={f"{actor:02}": "male" if actor % 2 else "female" for actor in range(1, 25)},
@@ -249,15 +244,8 @@ TESS = Corpus(
         "toronto emotional speech set tess",
     ),
     scheme=r"(?P<speaker>oaf?|yaf)_(?P<sentence>[^/_]+)_(?P<emotion>[a-z]+)",
-    emotions={
-        "angry": "anger",
-        "disgust": "disgust",
-        "fear": "fear",
-        "happy": "joy",
-        "neutral": "neutral",
-        "ps": "surprise",  # pleasant surprise
-        "sad": "sadness",
-    },
+    emotions={"angry": "anger", "disgust": "disgust", "fear": "fear", "happy": "joy", "neutral": "neutral"}
+    | {"ps": "surprise", "sad": "sadness"},  # ps: pleasant surprise
     speaker_aliases={"OA": "OAF"},
     genders=_genders(female="OAF YAF"),
     counts=dict.fromkeys(EMOTIONS, 400),
