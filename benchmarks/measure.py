@@ -144,7 +144,7 @@ def clips(name: str, n: int | None = None) -> tuple[corpora.Corpus, list[str]]:
     corpus = corpora.get_corpus(name or ("emovo" if corpora.audio_files(emovo.root) else "demo"))
     files = [path.relative_to(corpus.root).as_posix() for path in corpora.audio_files(corpus.root)]
     if not files:
-        raise StudyError(f"{corpus.title} is missing. {corpus.how_to_get}")
+        raise StudyError(f"{corpus.title} is missing. {corpus.instructions}")
     if n is None:
         return corpus, files
     if not 1 <= n <= len(files):

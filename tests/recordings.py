@@ -1,4 +1,4 @@
-"""Tiny recordings, and small corpora in the schemes and layouts in which people have the known ones."""
+"""Short recordings, and small corpora in the schemes and layouts of the registered ones."""
 
 import zlib
 
@@ -7,7 +7,7 @@ import soundfile as sf
 
 
 def tone(path, *, sr=16_000, duration_s=0.2):
-    """Write a tone whose frequency follows from the path, so that no two are the same recording."""
+    """Write a tone whose frequency depends on the path, so that all recordings differ."""
     path.parent.mkdir(parents=True, exist_ok=True)
     seed = zlib.crc32(str(path).encode())
     times = np.arange(int(duration_s * sr)) / sr
@@ -17,10 +17,10 @@ def tone(path, *, sr=16_000, duration_s=0.2):
     sf.write(path, y, sr)
 
 
-def put(root, *names, **how):
+def put(root, *names, **settings):
     """Write a tone to each name below `root`."""
     for name in names:
-        tone(root / name, **how)
+        tone(root / name, **settings)
 
 
 EMODB = [f"{who}{text}{letter}a" for who in ("03", "08") for text in ("a01", "b10") for letter in "WLEAFTN"]
@@ -47,7 +47,7 @@ TESS_FOLDERS = {
 
 
 def tess_folder(stem):
-    """The folder in which a file of TESS is published."""
+    """Return the folder of a file in the published TESS."""
     who, _, code = stem.split("_")
     return TESS_FOLDERS[code].split()[who == "YAF"]
 
@@ -64,7 +64,7 @@ EMOZIONALMENTE = [
 
 
 def put_emozionalmente(root):
-    """Audio and metadata, as its archive has them."""
+    """Write audio and metadata with the layout of the published archive."""
     put(root / "audio", *(f"{name}.wav" for name, *_ in EMOZIONALMENTE))
     (root / "metadata").mkdir()
     rows = [f'{i},{name}.wav,{who},"{text}",{emotion}' for i, (name, who, text, emotion) in enumerate(EMOZIONALMENTE)]

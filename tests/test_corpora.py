@@ -1,4 +1,4 @@
-"""Corpora: names to labels, the table of utterances, and a clear word on everything that is not as it should be."""
+"""Corpora: labels from file names, the table of utterances, and messages for unusable input."""
 
 import dataclasses
 import zlib
@@ -16,8 +16,9 @@ from ser_utils.core.tables import UTTERANCE_COLUMNS
 from ser_utils.corpora.file_names import parse_name
 from ser_utils.corpora.files import audio_files
 from ser_utils.corpora.labels import EMOTIONS, class_order, relabel
+from ser_utils.corpora.lookup import get_corpus
 from ser_utils.corpora.registry import CORPORA
-from ser_utils.corpora.utterances import get_corpus, utterance_table
+from ser_utils.corpora.utterances import utterance_table
 from ser_utils.corpora.validation import data_warnings, missing_cells
 
 EMOVO = CORPORA["emovo"]
@@ -30,12 +31,12 @@ def hiss(seed=0, channels=1, peak=0.1, size=4_000):
 
 
 def at(root, corpus=EMOVO):
-    """The corpus as if it lay in `root`."""
+    """Return the corpus with `root` as its folder."""
     return dataclasses.replace(corpus, folder=str(root))
 
 
 def put(root, *names, sr=16_000, **how):
-    """Write a recording of its own to each name."""
+    """Write a different recording to each name."""
     for i, name in enumerate(names):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         sf.write(root / name, hiss(seed=zlib.crc32(f"{i} {name}".encode()), **how), sr)
@@ -43,7 +44,7 @@ def put(root, *names, sr=16_000, **how):
 
 @pytest.fixture
 def table_of(tmp_path):
-    """The two tables of a folder with these files."""
+    """Return the tables of utterances and of skipped files of a folder with these files."""
 
     def make(*names, **how):
         put(tmp_path, *names, **how)
@@ -99,7 +100,7 @@ def test_unknown_corpus_names_those_there_are():
         get_corpus("emodeebee")
     assert str(error.value) == (
         "Unknown corpus 'emodeebee': expected one of demo, emovo, emodb, ravdess, crema-d, savee, tess, emozionalmente, or the "
-        "path of a folder or of a CSV of your own."
+        "path of your own folder or CSV."
     )
 
 
@@ -231,10 +232,10 @@ def test_unusable_file_does_not_keep_its_good_twin_out(table_of, tmp_path):
 
 
 def test_missing_and_empty_folder_say_where_and_how_to_get_it(tmp_path):
-    for root, found in ((tmp_path / "EMOVO", "no such folder"), (tmp_path, "no audio files")):
+    for root, problem in ((tmp_path / "EMOVO", "no such folder"), (tmp_path, "no audio files")):
         with pytest.raises(StudyError) as error:
             utterance_table(at(root))
-        assert str(error.value) == f"EMOVO is not in {root}: {found}. {EMOVO.how_to_get}"
+        assert str(error.value) == f"EMOVO is not in {root}: {problem}. {at(root).instructions}"
 
 
 def test_folder_of_the_study_is_shown_from_its_root(monkeypatch, tmp_path):
@@ -269,7 +270,7 @@ def test_emovo_names_are_all_read():
     assert set(names.sentence) == set(EMOVO.sentences)
 
 
-# What is missing, and what could fool us
+# Missing utterances, and warnings
 
 TINY = dataclasses.replace(
     EMOVO,
@@ -281,11 +282,13 @@ TINY = dataclasses.replace(
 FULL = ("gio-f1-b1.wav", "gio-f1-b2.wav", "neu-f1-b1.wav", "neu-f1-b2.wav")
 
 
-def said(root, corpus=TINY):
-    """The remarks but for that four clips are few."""
+def warnings(root, corpus=TINY):
+    """Return the warnings except those about few clips and speakers."""
     table, skipped = utterance_table(at(root, corpus))
     return [
-        text for text in data_warnings(table, corpus, skipped=skipped) if not text.startswith(("Fewer than 10", "There is one"))
+        text
+        for text in data_warnings(table, corpus, skipped=skipped)
+        if not text.startswith(("Emotions with fewer than 10", "There is only one"))
     ]
 
 
@@ -300,37 +303,36 @@ def test_missing_cells_are_those_of_the_plan_without_a_recording(tmp_path):
 
 def test_complete_uniform_corpus_needs_no_remark(tmp_path):
     put(tmp_path, *FULL)
-    assert said(tmp_path) == []
+    assert warnings(tmp_path) == []
 
 
 def test_part_of_a_corpus_is_remarked(tmp_path):
     put(tmp_path, *FULL[:3])
-    assert said(tmp_path) == [
-        "Found 3 utterances, expected 4: results on a part of a corpus do not compare with published ones."
-    ]
+    assert warnings(tmp_path) == ["Found 3 utterances, expected 4: results are not comparable to published ones."]
 
 
 @pytest.mark.parametrize(
     ("odd", "rest", "expected"),
     [
-        (1, 2, "1 file is mono, unlike the rest: gio-f1-b1.wav."),
-        (2, 1, "1 file is stereo, unlike the rest: gio-f1-b1.wav."),
-        (4, 2, "1 file is of 4 channels, unlike the rest: gio-f1-b1.wav."),
+        (1, 2, "1 file is mono, unlike the others: gio-f1-b1.wav."),
+        (2, 1, "1 file is stereo, unlike the others: gio-f1-b1.wav."),
+        (4, 2, "1 file is of 4 channels, unlike the others: gio-f1-b1.wav."),
     ],
 )
 def test_odd_number_of_channels_is_remarked(tmp_path, odd, rest, expected):
     put(tmp_path, *FULL[1:], channels=rest)
     put(tmp_path, FULL[0], channels=odd)
-    assert said(tmp_path) == [expected]
+    assert warnings(tmp_path) == [expected]
 
 
 def test_low_and_mixed_sample_rates_are_remarked(tmp_path):
     put(tmp_path, *FULL[:3])
     put(tmp_path, FULL[3], sr=8_000)
-    assert said(tmp_path) == [
-        "The sample rates differ: 1 at 8000 Hz, 3 at 16000 Hz. Where that goes with the speaker or the emotion, "
-        "a model can hear it.",
-        "1 file is sampled below 16 kHz (neu-f1-b2.wav): what lay above 4000 Hz is lost, and no resampling brings it back.",
+    assert warnings(tmp_path) == [
+        "The sample rates differ: 1 at 8000 Hz, 3 at 16000 Hz. If the rate depends on the speaker or the emotion, "
+        "a model can use it as a cue.",
+        "1 file is sampled below 16 kHz (neu-f1-b2.wav): frequencies above 4000 Hz are missing, and "
+        "resampling does not restore them.",
     ]
 
 
@@ -338,7 +340,7 @@ def test_clipping_is_remarked(tmp_path):
     put(tmp_path, *FULL[:2])
     for name in FULL[2:]:
         sf.write(tmp_path / name, np.clip(hiss(seed=len(name), peak=3, size=4_000 + ord(name[-5])), -1, 1), 16_000)
-    assert said(tmp_path) == ["2 files reach full scale and may be clipped: neu-f1-b1.wav, neu-f1-b2.wav."]
+    assert warnings(tmp_path) == ["2 files reach full scale and may be clipped: neu-f1-b1.wav, neu-f1-b2.wav."]
 
 
 def test_one_recording_under_two_labels_is_left_out_wholly(tmp_path):
@@ -350,7 +352,7 @@ def test_one_recording_under_two_labels_is_left_out_wholly(tmp_path):
         {"file": FULL[0], "reason": f"the same recording under another label: {FULL[3]}"},
         {"file": FULL[3], "reason": f"the same recording under another label: {FULL[0]}"},
     ]
-    assert said(tmp_path)[-1] == "2 files are skipped: the same recording under another label (2)."
+    assert warnings(tmp_path)[-1] == "2 files are skipped: the same recording under another label (2)."
 
 
 def test_one_recording_under_two_names_is_kept_once(tmp_path):
@@ -392,7 +394,7 @@ def test_relabel_renames_all_at_once():
 
 @pytest.mark.parametrize(("drop", "rename"), [(["boredom"], {}), ([], {"boredom": "joy"})])
 def test_relabel_of_an_emotion_that_is_not_there(drop, rename):
-    with pytest.raises(StudyError, match="^No utterance is labelled 'boredom': there are fear, joy.$"):
+    with pytest.raises(StudyError, match="^No utterance has the label 'boredom': the labels are fear, joy.$"):
         relabel(pd.Series(["joy", "fear"]), drop=drop, rename=rename)
 
 
@@ -401,7 +403,7 @@ def test_relabel_of_an_emotion_that_is_not_there(drop, rename):
     [(["joy"], {}, "only 'fear' is"), ([], {"joy": "fear"}, "only 'fear' is"), (["joy", "fear"], {}, "no emotion is")],
 )
 def test_relabel_to_fewer_than_two_classes(drop, rename, left):
-    with pytest.raises(StudyError, match=f"^After dropping and renaming, {left} left: a classifier needs two"):
+    with pytest.raises(StudyError, match=f"^After dropping and renaming, {left} left: a classifier needs at least two"):
         relabel(pd.Series(["joy", "fear"]), drop=drop, rename=rename)
 
 
@@ -430,8 +432,8 @@ def test_one_sentence_by_one_speaker_in_every_emotion():
 
 
 @pytest.mark.parametrize(
-    ("stem", "said"), [("neu-f9-b1", "its speaker 'f9' is not one of f1"), ("neu-f1-b9", "its sentence 'b9'")]
+    ("stem", "message"), [("neu-f9-b1", "its speaker 'f9' is not one of f1"), ("neu-f1-b9", "its sentence 'b9'")]
 )
-def test_a_speaker_or_sentence_outside_the_plan_is_named(stem, said):
-    with pytest.raises(AudioError, match=said):
+def test_a_speaker_or_sentence_outside_the_plan_is_named(stem, message):
+    with pytest.raises(AudioError, match=message):
         corpora.parse_name(stem, corpora.CORPORA["emovo"])

@@ -1,4 +1,4 @@
-"""The demo corpus: its plan is a function of the seed, and the committed clips keep to that plan."""
+"""The demo corpus: its plan is a function of the seed, and the committed clips follow that plan."""
 
 import importlib.util
 import shutil
@@ -33,13 +33,13 @@ def plan(make_demo):
 
 
 @pytest.fixture(scope="module")
-def heard(plan):
-    """The plan beside what is measured on the committed clips."""
+def measured(plan):
+    """The plan joined with measurements of the committed clips."""
     return plan.join(pd.DataFrame([_measure(*sf.read(DEMO / file)) for file in plan["file"]]))
 
 
 def _measure(y, sr):
-    """Whole-clip measures, cheap enough for 168 clips; brightness is the level above 1 kHz against below."""
+    """Measure a whole clip; brightness is the level above 1 kHz relative to the level below."""
     power = np.abs(np.fft.rfft(y)) ** 2
     above = np.fft.rfftfreq(len(y), 1 / sr) > 1000
     return {
@@ -52,7 +52,7 @@ def _measure(y, sr):
 
 
 def _f0_hz(file):
-    """The median F0 of the louder frames of a clip."""
+    """Return the median F0 of the louder frames of a clip."""
     y, sr = sf.read(DEMO / file)
     f0 = librosa.yin(y, fmin=60, fmax=600, sr=sr, frame_length=1024)
     rms = librosa.feature.rms(y=y, frame_length=1024, hop_length=256)[0]
@@ -106,35 +106,35 @@ def test_clips_are_16_khz_mono_vorbis(plan):
         assert (info.samplerate, info.channels, info.subtype) == (16_000, 1, "VORBIS"), file
 
 
-def test_clips_are_finite_audible_and_not_clipped(heard):
-    assert heard["finite"].all()
-    assert heard["rms_dbfs"].between(-40, -15).all()
-    assert heard["peak"].between(0.05, 0.99).all()
-    assert heard["duration_s"].between(0.8, 6).all()
+def test_clips_are_finite_audible_and_not_clipped(measured):
+    assert measured["finite"].all()
+    assert measured["rms_dbfs"].between(-40, -15).all()
+    assert measured["peak"].between(0.05, 0.99).all()
+    assert measured["duration_s"].between(0.8, 6).all()
 
 
-def test_clips_were_made_from_this_plan_and_no_other(make_demo, heard):
+def test_clips_were_made_from_this_plan_and_no_other(make_demo, measured):
     other = make_demo.prosody_plan(make_demo.SEED + 1)
-    assert np.corrcoef(heard["rms_dbfs"], heard["level_dbfs"])[0, 1] > 0.9
-    assert np.corrcoef(heard["rms_dbfs"], other["level_dbfs"])[0, 1] < 0.6
+    assert np.corrcoef(measured["rms_dbfs"], measured["level_dbfs"])[0, 1] > 0.9
+    assert np.corrcoef(measured["rms_dbfs"], other["level_dbfs"])[0, 1] < 0.6
 
 
 def test_anger_and_joy_are_higher_than_sadness_in_every_speaker(plan):
-    some = plan[plan["emotion"].isin(["rab", "gio", "tri"]) & plan["sentence"].isin(["b1", "l4"])]
-    some = some.assign(f0_hz=some["file"].map(_f0_hz))
-    f0_hz = some.pivot_table(index="speaker", columns="emotion", values="f0_hz")
+    clips = plan[plan["emotion"].isin(["rab", "gio", "tri"]) & plan["sentence"].isin(["b1", "l4"])]
+    clips = clips.assign(f0_hz=clips["file"].map(_f0_hz))
+    f0_hz = clips.pivot_table(index="speaker", columns="emotion", values="f0_hz")
     assert (f0_hz["rab"] > 1.1 * f0_hz["tri"]).all(), f0_hz
     assert (f0_hz["gio"] > 1.1 * f0_hz["tri"]).all(), f0_hz
 
 
-def test_sadness_is_slower_and_darker_than_anger(heard):
-    mean = heard.groupby(["emotion", "speaker"])[["duration_s", "brightness_db"]].mean()
+def test_sadness_is_slower_and_darker_than_anger(measured):
+    mean = measured.groupby(["emotion", "speaker"])[["duration_s", "brightness_db"]].mean()
     assert (mean.loc["tri", "duration_s"] > 1.15 * mean.loc["rab", "duration_s"]).all()
     assert (mean.loc["tri", "brightness_db"] < mean.loc["rab", "brightness_db"]).all()
 
 
-def test_level_alone_does_not_tell_the_emotion(heard):
-    anger, sadness = (heard.loc[heard["emotion"] == code, "rms_dbfs"] for code in ("rab", "tri"))
+def test_level_alone_does_not_tell_the_emotion(measured):
+    anger, sadness = (measured.loc[measured["emotion"] == code, "rms_dbfs"] for code in ("rab", "tri"))
     assert anger.mean() > sadness.mean()
     assert anger.min() < sadness.median()
 
@@ -143,19 +143,19 @@ def test_missing_espeak_is_one_sentence(tmp_path):
     command = [sys.executable, SCRIPT, "--out", tmp_path]
     done = subprocess.run(command, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith("The program espeak-ng is not on the PATH")
+    assert done.stderr.startswith("The program espeak-ng, which synthesises the demo corpus, is not on the PATH")
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.rglob("*.ogg"))
 
 
-def test_missing_espeak_is_a_users_mistake(make_demo, plan, monkeypatch):
+def test_missing_espeak_is_a_study_error(make_demo, plan, monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(StudyError, match="apt-get install espeak-ng"):
         make_demo.synthesize(next(plan.itertuples()))
 
 
 @needs_espeak
-def test_a_clip_is_spoken_alike_twice(make_demo, plan):
+def test_synthesis_is_reproducible(make_demo, plan):
     clip = next(plan.itertuples())
     y = make_demo.synthesize(clip)
     assert np.isfinite(y).all()

@@ -1,4 +1,4 @@
-"""Corpora of the user's own, folders and CSVs: what is read, and a sentence for everything that is not as it should be."""
+"""The user's own corpora, folders and CSVs: reading, and messages for unusable input."""
 
 import os
 import re
@@ -14,8 +14,10 @@ from ser_utils import __main__, corpora
 from ser_utils.core import paths
 from ser_utils.core.errors import StudyError
 from ser_utils.core.tables import UNKNOWN
-from ser_utils.corpora import download, folders
-from ser_utils.corpora.utterances import get_corpus, utterance_table
+from ser_utils.corpora import download
+from ser_utils.corpora.file_names import pattern_expression
+from ser_utils.corpora.lookup import get_corpus
+from ser_utils.corpora.utterances import utterance_table
 from ser_utils.study import runner
 
 SPEAKERS, LABELS = ("anna", "bruno"), ("happy", "Sad", "NEUTRAL")
@@ -36,7 +38,7 @@ def table(path, scheme="", **labels):
 
 
 def sentence(path, scheme="", **labels):
-    """What is said of a corpus that cannot be read; one sentence, though it may hold an example."""
+    """Return the error message of a corpus that cannot be read: one sentence, which may contain an example."""
     with pytest.raises(StudyError) as error:
         table(path, scheme, **labels)
     assert "\n" not in str(error.value) and str(error.value).endswith(".")
@@ -102,9 +104,7 @@ def test_a_folder_per_emotion(mine):
     assert utterances.emotion.value_counts().to_dict() == {"joy": 4, "sadness": 4, "neutral": 4}
     assert set(utterances.speaker) == set(utterances.gender) == set(utterances.sentence) == {UNKNOWN}
     assert skipped.empty and (utterances.corpus == "my_voices").all()
-    assert corpora.describe_reading(get_corpus(str(mine))).startswith(
-        "Read as one folder per emotion, and no folder that is a speaker"
-    )
+    assert corpora.describe_reading(get_corpus(str(mine))).startswith("Read as one folder per emotion, without speakers")
 
 
 @pytest.mark.parametrize("above", ["", "wav/", "data/wav/"])
@@ -113,7 +113,7 @@ def test_a_folder_above_the_emotions_is_the_speaker(mine, above):
     utterances, _ = table(mine)
     assert set(utterances.speaker) == set(SPEAKERS)
     assert (utterances.groupby("speaker").emotion.nunique() == 3).all()
-    assert "the folder above it the speaker" in corpora.describe_reading(get_corpus(str(mine)))
+    assert "within one folder per speaker" in corpora.describe_reading(get_corpus(str(mine)))
 
 
 def test_folders_that_are_no_speakers(mine):
@@ -152,32 +152,31 @@ def test_recordings_of_a_kind_that_is_not_read_are_said(mine):
     for name in ("phone.m4a", "old.AIFF"):
         (mine / "happy" / name).write_bytes(b"x")
     assert sentence(mine).startswith(
-        f"{mine} holds no audio (.wav, .flac, .ogg, .mp3) but 2 of other kinds, to be converted: expected one subfolder"
+        f"{mine} has no audio files (.wav, .flac, .ogg, .mp3), but 2 in other formats, which must be converted: "
+        "expected one subfolder"
     )
     put(mine, *FOLDERS)
     utterances, skipped = table(mine)
     assert len(utterances) == len(FOLDERS) and skipped.file.tolist() == ["happy/old.AIFF", "happy/phone.m4a"]
-    assert set(skipped.reason) == {"of a kind that is not read: make it one of .wav, .flac, .ogg, .mp3"}
+    assert set(skipped.reason) == {"format not supported: convert it to one of .wav, .flac, .ogg, .mp3"}
 
 
 def test_files_outside_the_emotions_are_skipped(mine):
     put(mine, *FOLDERS, "intro.wav")
-    assert table(mine)[1].to_dict("records") == [{"file": "intro.wav", "reason": "lies in no folder of an emotion"}]
+    assert table(mine)[1].to_dict("records") == [{"file": "intro.wav", "reason": "is not in the folder of an emotion"}]
 
 
 def test_unknown_folders_are_counted_and_mapped_with_labels(mine):
     put(mine, *FOLDERS, "excited/1.wav", "excited/2.wav", "noise/1.wav")
-    said = sentence(mine)
-    assert said.startswith(
-        f"3 files in {mine} are labelled with no emotion that is known: excited (2), noise (1); say what each"
-    )
-    assert '--set LABELS=\'{"excited": "joy"}\'' in said
+    message = sentence(mine)
+    assert message.startswith(f"3 files in {mine} have unknown emotion labels: excited (2), noise (1); map each label")
+    assert '--set LABELS=\'{"excited": "joy"}\'' in message
     utterances, skipped = table(mine, excited="joy", noise="")
     assert (utterances.emotion == "joy").sum() == 6
     assert skipped.to_dict("records") == [
         {
             "file": "noise/1.wav",
-            "reason": 'labelled noise, which is left out: LABELS=\'{"noise": "noise"}\' keeps it as a class of its own',
+            "reason": 'labelled noise, which is left out: LABELS=\'{"noise": "noise"}\' keeps it as a separate class',
         }
     ]
     kept, _ = table(mine, excited="excited", noise="", happy="Excited")
@@ -186,20 +185,20 @@ def test_unknown_folders_are_counted_and_mapped_with_labels(mine):
 
 def test_folders_all_of_whose_names_are_unknown_are_found_by_labels(mine):
     put(mine, "gut/1.wav", "gut/2.wav", "schlecht/1.wav", "schlecht/2.wav")
-    said = sentence(mine)
-    assert said.startswith(f"The 4 audio files in {mine} fit no scheme (first gut/1.wav; subfolders gut (2), schlecht (2));")
-    assert "LABELS" in said
+    message = sentence(mine)
+    assert message.startswith(f"The 4 audio files in {mine} fit no scheme (first gut/1.wav; subfolders gut (2), schlecht (2));")
+    assert "LABELS" in message
     assert set(table(mine, gut="joy", schlecht="schlecht")[0].emotion) == {"joy", "schlecht"}
 
 
 def test_an_empty_folder(mine):
-    assert sentence(mine).startswith(f"{mine} holds no audio (.wav, .flac, .ogg, .mp3): expected one subfolder per emotion")
+    assert sentence(mine).startswith(f"{mine} has no audio files (.wav, .flac, .ogg, .mp3): expected one subfolder per emotion")
 
 
 def test_a_folder_with_a_csv_beside_files_that_fit_nothing_names_the_csv(mine):
     put(mine, "1.wav", "2.wav")
     (mine / "labels.csv").write_text("file,emotion\n1.wav,joy\n")
-    assert f"(for what labels.csv in it says, name that file: ./run_all.sh {mine / 'labels.csv'})" in sentence(mine)
+    assert f"(to use the labels in labels.csv, run on that file: ./run_all.sh {mine / 'labels.csv'})" in sentence(mine)
 
 
 # Patterns
@@ -236,29 +235,29 @@ def test_names_that_do_not_fit_the_pattern_are_skipped(mine):
 
 
 @pytest.mark.parametrize(
-    ("scheme", "said"),
+    ("scheme", "message"),
     [
-        ("{speaker}_{sentence}.wav", "does not say where the emotion stands: expected {emotion} in it"),
+        ("{speaker}_{sentence}.wav", "has no field for the emotion: add {emotion}"),
         (
             "{who}_{emotion}.wav",
-            "has the field {who}: expected {speaker}, {emotion}, {sentence}, {gender}, or {_} for anything",
+            "has the field {who}: expected {speaker}, {emotion}, {sentence}, {gender}, or {_} for any text",
         ),
-        ("{speaker}{emotion}.wav", "has two fields side by side, {speaker}{emotion}: put what stands between them"),
+        ("{speaker}{emotion}.wav", "has two adjacent fields, {speaker}{emotion}: add the text between them"),
         ("subfolders", "SCHEME is 'subfolders': expected folders (one subfolder per emotion), a pattern such as"),
     ],
 )
-def test_schemes_that_are_none(mine, scheme, said):
+def test_schemes_that_are_none(mine, scheme, message):
     put(mine, *PATTERNED)
-    assert said in sentence(mine, scheme)
+    assert message in sentence(mine, scheme)
 
 
 def test_a_scheme_goes_with_a_folder_of_ones_own_only(mine):
     with pytest.raises(
-        StudyError, match="^SCHEME says how a folder of your own is read, and emodb is known: leave SCHEME out.$"
+        StudyError, match="^SCHEME describes the user's own folder, and emodb is a registered corpus: leave SCHEME out.$"
     ):
         get_corpus("emodb", "folders")
     write_csv(mine, [("a.wav", "joy", "anna")])
-    assert "labels.csv is a CSV, whose columns say what each file is: leave it out" in sentence(mine / "labels.csv", "folders")
+    assert "labels.csv is a CSV, whose columns give the labels: leave SCHEME out" in sentence(mine / "labels.csv", "folders")
 
 
 # Known schemes
@@ -283,7 +282,7 @@ def test_a_folder_that_fits_two_schemes_asks_which(mine):
     folders = {"W": "anger", "L": "boredom", "E": "disgust", "A": "fear", "F": "joy", "T": "sadness", "N": "neutral"}
     put(mine, *(f"{folders[stem[5]]}/{stem}.wav" for stem in EMODB))
     assert sentence(mine) == (
-        f"The names in {mine} fit more than one scheme, emodb (28 of 28 files) and folders (24 of 28 files): say which it is, "
+        f"The names in {mine} fit several schemes, emodb (28 of 28 files) and folders (24 of 28 files): choose one, "
         "such as --set SCHEME=emodb."
     )
     assert set(table(mine, "emodb")[0].speaker) == {"03", "08"}
@@ -365,7 +364,7 @@ def test_absolute_paths_and_those_of_windows(recorded, tmp_path):
         "audio/Sad-bruno.wav",
         "audio/Sad-Zoë.wav",
     }
-    assert skipped.reason.tolist() == ["named twice in labels.csv: again in line 6"]
+    assert skipped.reason.tolist() == ["listed twice in labels.csv: again in line 6"]
     assert all((corpus.root / file).is_file() for file in utterances.file)
     assert corpora.input_files(corpus) == sorted({"labels.csv", "../elsewhere/a.wav", *utterances.file})
 
@@ -374,19 +373,19 @@ def test_missing_files_are_skipped_and_said(recorded):
     corpus = get_corpus(str(write_csv(recorded, [*ROWS, ("audio/gone.wav", "joy", "anna"), ("labels.csv", "joy", "anna")])))
     utterances, skipped = utterance_table(corpus)
     assert skipped.reason.tolist() == [
-        "not found, but named in labels.csv: line 8",
-        "no recording of a kind that is read (.wav, .flac, .ogg, .mp3): line 9",
+        "not found, but listed in labels.csv: line 8",
+        "not a supported audio file (.wav, .flac, .ogg, .mp3): line 9",
     ]
-    said = corpora.data_warnings(utterances, corpus, skipped=skipped)
-    assert "2 files are skipped: no recording of a kind that is read (1), not found (1)." in said
+    warnings = corpora.data_warnings(utterances, corpus, skipped=skipped)
+    assert "2 files are skipped: not a supported audio file (1), not found (1)." in warnings
     assert "audio/gone.wav" not in corpora.input_files(corpus)
 
 
 def test_a_csv_none_of_whose_files_is_there(mine):
     path = write_csv(mine, [("a.wav", "joy", "anna"), ("b.wav", "joy", "anna")])
     assert sentence(path) == (
-        f"None of the 2 recordings named in {path} can be used; the first, a.wav: not found, but named in labels.csv: line 2; "
-        "expected are paths from the CSV's folder, or whole ones."
+        f"None of the 2 recordings listed in {path} can be used; the first, a.wav: not found, but listed in labels.csv: "
+        "line 2; expected paths relative to the CSV's folder, or absolute ones."
     )
 
 
@@ -406,9 +405,9 @@ def test_duplicate_rows(recorded):
     utterances, skipped = table(write_csv(recorded, [*ROWS, again, other]))
     assert ROWS[0][0] in set(utterances.file) and ROWS[2][0] not in set(utterances.file)
     assert skipped.to_dict("records") == [
-        {"file": ROWS[2][0], "reason": "named under two labels in labels.csv: Sad in line 4"},
-        {"file": ROWS[2][0], "reason": "named under two labels in labels.csv: joy in line 9"},
-        {"file": ROWS[0][0], "reason": "named twice in labels.csv: again in line 8"},
+        {"file": ROWS[2][0], "reason": "has two labels in labels.csv: Sad in line 4"},
+        {"file": ROWS[2][0], "reason": "has two labels in labels.csv: joy in line 9"},
+        {"file": ROWS[0][0], "reason": "listed twice in labels.csv: again in line 8"},
     ]
 
 
@@ -423,15 +422,13 @@ def test_a_recording_under_two_labels_is_left_out_and_one_twice_kept_once(record
 
 def test_unknown_emotions_of_a_csv(recorded):
     path = write_csv(recorded, [(file, "thrilled" if label == "happy" else label, who) for file, label, who in ROWS])
-    assert sentence(path).startswith(
-        f"2 files in {path} are labelled with no emotion that is known: thrilled (2); say what each"
-    )
+    assert sentence(path).startswith(f"2 files in {path} have unknown emotion labels: thrilled (2); map each label")
     assert "joy" in set(table(path, thrilled="happy")[0].emotion)
 
 
 def test_a_row_without_an_emotion_or_file_is_skipped(recorded):
     _, skipped = table(write_csv(recorded, [*ROWS[1:], (ROWS[0][0], "", "anna"), ("", "joy", "anna")]))
-    assert skipped.reason.tolist() == ["names no file: line 8 of labels.csv", "has no emotion in labels.csv: line 7"]
+    assert skipped.reason.tolist() == ["has no file name: line 8 of labels.csv", "has no emotion in labels.csv: line 7"]
 
 
 @pytest.mark.parametrize("rows", [[(ROWS[0][0], "", "Zoë"), *ROWS], [*ROWS, (ROWS[0][0], "", "Zoë")]])
@@ -442,28 +439,28 @@ def test_a_row_without_an_emotion_is_no_second_label(recorded, rows):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
-        (b"", "holds no rows: expected a header and a row per recording, such as file,emotion,speaker"),
-        (b"file,emotion\n", "holds no rows"),
+        (b"", "has no rows: expected a header and one row per recording, such as file,emotion,speaker"),
+        (b"file,emotion\n", "has no rows"),
         (b"file,speaker\na.wav,anna\n", "has no column emotion: found file, speaker; expected file,emotion,speaker"),
         (b"sound,emotion\na.wav,joy\n", "has no column file: found sound, emotion"),
         (
             b"file,emotion\na.wav,joy,anna\n",
-            "has 3 fields in line 2, and its header 2: put texts that hold the separator in quotes",
+            "has 3 fields in line 2, but its header has 2: put texts that contain the separator in quotes",
         ),
         (b"\xff\xfe\x00", "cannot be read as a CSV (UnicodeDecodeError): save it as CSV in UTF-8"),
     ],
 )
-def test_csvs_that_are_none(mine, content, said):
+def test_csvs_that_are_none(mine, content, message):
     (mine / "labels.csv").write_bytes(content)
-    assert said in sentence(mine / "labels.csv")
+    assert message in sentence(mine / "labels.csv")
 
 
 # Speakers, classes, sizes
 
 
-def remarks(path, scheme=""):
+def warnings_of(path, scheme=""):
     corpus = get_corpus(str(path), scheme)
     utterances, skipped = utterance_table(corpus)
     return corpora.data_warnings(utterances, corpus, skipped=skipped)
@@ -471,45 +468,50 @@ def remarks(path, scheme=""):
 
 def test_no_speaker_is_said_with_what_it_costs_and_how_to_add_one(recorded):
     path = write_csv(recorded, [row[:2] for row in ROWS], header="file,emotion")
-    said = remarks(path)[0]
-    assert said == (
-        "No speaker is known, so training and test share voices: only the protocols clip and as_published are left, which are "
-        "not speaker-independent and say nothing of voices never heard; to test on those, add a column speaker to the CSV."
+    warning = warnings_of(path)[0]
+    assert warning == (
+        "No speaker is known, so the same speakers may be in training and test: only the protocols clip and as_published are "
+        "available, and their results do not apply to unseen speakers; for the protocol speaker, add a column speaker to the "
+        "CSV."
     )
     put(recorded, *FOLDERS)
     shutil.rmtree(recorded / "audio")
-    assert "give each speaker a folder above the emotions', or say with SCHEME" in (said := remarks(recorded, "folders")[0])
-    assert said.endswith("such as `SCHEME='{speaker}_{emotion}_{_}.wav'`.")
+    warning = warnings_of(recorded, "folders")[0]
+    assert "put the emotions' folders into one folder per speaker, or set SCHEME" in warning
+    assert warning.endswith("such as `SCHEME='{speaker}_{emotion}_{_}.wav'`.")
 
 
 def test_some_without_a_speaker_and_two_genders_are_said(recorded):
     rows = [(*row, "") for row in ROWS[:3]] + [(file, label, "", "") for file, label, _ in ROWS[3:]]
-    said = remarks(write_csv(recorded, rows, header="file,emotion,speaker,gender"))
-    assert said[0].startswith("3 files have no speaker and count as one: audio/NEUTRAL-Zoë.wav, ")
+    warnings = warnings_of(write_csv(recorded, rows, header="file,emotion,speaker,gender"))
+    assert warnings[0].startswith("3 files have no known speaker and count as one speaker: audio/NEUTRAL-Zoë.wav, ")
     rows = [(*row, "f" if "happy" in row else "m") for row in ROWS]
-    said = remarks(write_csv(recorded, rows, header="file,emotion,speaker,gender"))
-    assert said[0] == "Two genders are named for one speaker: Zoë, bruno."
+    warnings = warnings_of(write_csv(recorded, rows, header="file,emotion,speaker,gender"))
+    assert warnings[0] == "Speakers with two genders: Zoë, bruno."
 
 
 def test_one_speaker_is_said(recorded):
-    said = remarks(write_csv(recorded, [(file, label, "anna") for file, label, _ in ROWS]))
-    assert said[0].startswith("There is one speaker only, anna: no test on voices never heard is possible")
+    warnings = warnings_of(write_csv(recorded, [(file, label, "anna") for file, label, _ in ROWS]))
+    assert warnings[0].startswith(
+        "There is only one speaker, anna: results apply to this speaker, and a test on unseen speakers is not possible"
+    )
 
 
 def test_a_speaker_per_emotion_is_said(recorded):
-    said = remarks(write_csv(recorded, [(file, label, f"of {label}") for file, label, _ in ROWS]))
+    warnings = warnings_of(write_csv(recorded, [(file, label, f"of {label}") for file, label, _ in ROWS]))
     assert (
-        said[0] == "Fewer than 10 clips are too few to learn or to score an emotion: joy (2), neutral (2), sadness (2); leave "
-        "such emotions out with DROP_EMOTIONS, or merge them with RENAME_EMOTIONS."
+        warnings[0]
+        == "Emotions with fewer than 10 clips have unreliable results: joy (2), neutral (2), sadness (2); leave them out "
+        "with DROP_EMOTIONS, or merge them with RENAME_EMOTIONS."
     )
-    assert said[1].startswith("Each speaker has one emotion only, so a model can tell emotions by voices")
+    assert warnings[1].startswith("Each speaker has only one emotion, so a model can infer the emotion from the speaker")
 
 
 def test_uneven_emotions_are_said_and_shown(mine):
     put(mine, *(f"joy/{i}.wav" for i in range(12)), *(f"sad/{i}.wav" for i in range(3)))
     assert (
-        "The emotions are uneven, from 3 clips (sadness) to 12 (joy): training weights them, and UAR, not accuracy, is the "
-        "figure to read." in remarks(mine)
+        "The classes are uneven, from 3 clips (sadness) to 12 (joy): training weights them, and UAR is the metric to use, not "
+        "accuracy." in warnings_of(mine)
     )
     utterances, _ = table(mine)
     shown = corpora.counts_by_class(utterances, get_corpus(str(mine)))
@@ -517,29 +519,29 @@ def test_uneven_emotions_are_said_and_shown(mine):
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "message"),
     [
         (
             ["joy/1.wav", "joy/2.wav"],
-            "All 2 usable recordings of My Voices are of one emotion, joy: a classifier needs two or more, so add "
-            "recordings of another.",
+            "All 2 usable recordings of My Voices have the emotion joy: a classifier needs at least two emotions, so "
+            "add recordings of another.",
         ),
         (
             ["joy/1.wav", "sad/1.wav"],
-            "My Voices has 2 usable recordings, joy (1), sadness (1): a study needs two emotions or more with at least 2 "
-            "recordings each, to learn from one and test on another, so add recordings.",
+            "My Voices has 2 usable recordings, joy (1), sadness (1): training and test need at least two emotions with 2 "
+            "recordings each, so add recordings.",
         ),
     ],
 )
-def test_one_emotion_or_two_clips_are_no_study(mine, names, said):
+def test_one_emotion_or_two_clips_are_no_study(mine, names, message):
     put(mine, *names)
     utterances, _ = table(mine)
     with pytest.raises(StudyError) as error:
         corpora.check_utterances(utterances, get_corpus(str(mine)))
-    assert str(error.value) == said
+    assert str(error.value) == message
     with pytest.raises(StudyError) as error:  # without reading any audio
         corpora.check_corpus(get_corpus(str(mine)))
-    assert str(error.value) == said
+    assert str(error.value) == message
 
 
 def test_files_left_out_for_one_reason_are_counted_together_whatever_their_names(mine):
@@ -559,7 +561,7 @@ def test_a_csv_none_of_whose_files_is_there_is_said_before_anything_runs(mine, o
     monkeypatch.setattr(runner, "execute_notebook", lambda *_, **__: pytest.fail("something ran"))
     path = write_csv(mine, [("a.wav", "joy", "anna"), ("b.wav", "sad", "anna")])
     assert __main__.main(["run", str(path)]) == 1
-    assert capsys.readouterr().err.startswith(f"None of the 2 recordings named in {path} can be used; the first, a.wav: not")
+    assert capsys.readouterr().err.startswith(f"None of the 2 recordings listed in {path} can be used; the first, a.wav: not")
 
 
 def test_what_the_recordings_are_is_remarked(mine):
@@ -567,10 +569,10 @@ def test_what_the_recordings_are_is_remarked(mine):
     put(mine, *FOLDERS[4:], sr=8_000)
     sf.write(mine / "happy" / "silent.wav", np.zeros(8_000), 16_000)
     sf.write(mine / "happy" / "loud.wav", np.sign(np.sin(np.arange(8_000))), 16_000)
-    said = remarks(mine)
-    assert "1 file is skipped: silent (1)." in said
-    assert any(text.startswith("The sample rates differ: 8 at 8000 Hz, 5 at 16000 Hz.") for text in said)
-    assert "1 file reaches full scale and may be clipped: happy/loud.wav." in said
+    warnings = warnings_of(mine)
+    assert "1 file is skipped: silent (1)." in warnings
+    assert any(text.startswith("The sample rates differ: 8 at 8000 Hz, 5 at 16000 Hz.") for text in warnings)
+    assert "1 file reaches full scale and may be clipped: happy/loud.wav." in warnings
 
 
 def test_links_are_followed_and_not_for_ever(mine):
@@ -599,7 +601,7 @@ def test_a_run_on_a_folder_leaves_its_tables_and_is_known_again(mine, only_01, c
     out = paths.OUT / "my_voices"
     assert len(corpora.read_utterances(out / "utterances.csv")) == len(SPEAKER_FOLDERS)
     page = (paths.REPORTS / "my_voices" / "01_explore.html").read_text()
-    assert "Read as one folder per emotion, the folder above it the speaker" in page and "data:audio" not in page
+    assert "Read as one folder per emotion, within one folder per speaker" in page and "data:audio" not in page
     assert runner.run_study(str(mine)) == 0 and "01_explore ... unchanged" in capsys.readouterr().out
     assert __main__.main(["verify", "my_voices"]) == 0 and "12 recordings" in capsys.readouterr().out
     put(mine, "anna/happy/new.wav")
@@ -632,8 +634,8 @@ def test_two_folders_of_one_name_keep_their_results_apart(mine, tmp_path, only_0
         with pytest.raises(StudyError) as error:
             runner.run_study(str(other), fresh=fresh)
         assert str(error.value) == (
-            f"out/my_voices holds the results on {mine}, not on {other}: keep this run apart with --set VARIANT='\"other\"', "
-            "or remove out/my_voices."
+            f"out/my_voices holds the results on {mine}, not on {other}: keep this run separate with --set "
+            "VARIANT='\"other\"', or remove out/my_voices."
         )
     assert (paths.OUT / "my_voices" / "utterances.csv").read_text() == "kept"
 
@@ -642,10 +644,10 @@ def test_a_folder_that_cannot_be_read_is_said_before_anything_runs(mine, only_01
     monkeypatch.setattr(runner, "execute_notebook", lambda *_, **__: pytest.fail("something ran"))
     put(mine, *FOLDERS, "excited/1.wav")
     assert __main__.main(["run", str(mine)]) == 1
-    assert "1 files" not in (said := capsys.readouterr().err)
-    assert said.startswith(f"1 file in {mine} is labelled with no emotion that is known: excited (1); say what")
+    assert "1 files" not in (message := capsys.readouterr().err)
+    assert message.startswith(f"1 file in {mine} has an unknown emotion label: excited (1); map each label")
     assert __main__.main(["run", "demo", "--set", 'LABELS={"calm": "neutral"}']) == 1
-    assert capsys.readouterr().err.startswith("LABELS names 'calm', but no file is labelled so: there are anger (24)")
+    assert capsys.readouterr().err.startswith("LABELS contains 'calm', but no file has this label: the labels are anger (24)")
     assert not (paths.OUT / "my_voices").exists()
 
 
@@ -653,7 +655,7 @@ def test_a_known_corpus_that_is_not_there_says_where_to_ask_and_computes_nothing
     monkeypatch.setattr(paths, "DATA", tmp_path)
     monkeypatch.setattr(runner, "execute_notebook", lambda *_, **__: pytest.fail("something ran"))
     assert __main__.main(["run", "crema-d"]) == 1
-    assert capsys.readouterr().err == f"CREMA-D is not in {tmp_path / 'CREMA-D'}. {corpora.CORPORA['crema-d'].how_to_get}\n"
+    assert capsys.readouterr().err == f"CREMA-D is not in {tmp_path / 'CREMA-D'}. {corpora.CORPORA['crema-d'].instructions}\n"
 
 
 def test_an_open_corpus_that_is_not_there_is_downloaded(tmp_path, monkeypatch):
@@ -674,6 +676,6 @@ def test_every_alias_is_written_as_it_is_compared():
 
 
 def test_patterns_take_other_characters_as_they_are():
-    expression = folders.pattern("{speaker}.b+c_{emotion}")
+    expression = pattern_expression("{speaker}.b+c_{emotion}")
     assert re.fullmatch(expression, "a.b+c_joy")
     assert not re.fullmatch(expression, "aXb+c_joy") and not re.fullmatch(expression, "a.bbc_joy")

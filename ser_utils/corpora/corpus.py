@@ -1,111 +1,128 @@
-"""What the study knows about a corpus, and one of its recordings as a name or a table lists it."""
+"""Dataclasses that describe a corpus, its download and one of its recordings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ser_utils.core import paths
-from ser_utils.core.audio import SUFFIXES
 from ser_utils.core.tables import UNKNOWN
-from ser_utils.corpora.files import UNREAD_SUFFIXES, has_audio, visible_files
-from ser_utils.corpora.labels import plain
+from ser_utils.corpora.files import has_audio
+from ser_utils.corpora.labels import bare
+
+
+@dataclass(frozen=True)
+class Download:
+    """A zip archive of a corpus. It is verified by its MD5, or by the SHA-256 of each file where the archive's bytes vary."""
+
+    url: str
+    archive_bytes: int
+    """Approximate size of the archive, for the progress bar."""
+    max_bytes: int
+    """Largest size accepted for the archive, and for its unpacked files together."""
+    md5: str = ""
+    """MD5 of the archive; empty where `file_checksums` is set."""
+    file_checksums: Path | None = None
+    """File of lines "SHA-256, two spaces, path below the corpus' folder"."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """One corpus: how its files are read and what is known about it."""
+    """A corpus: how its files are read, how to get it, and its published properties."""
 
     name: str
     """Name of its runs; lower case."""
     title: str
     folder: str
-    """Folder below ``data/``, or the path of a corpus of the user's own."""
+    """Folder below ``data/``, or the path of the user's own corpus."""
     scheme: str = ""
-    """Regular expression on a file's path below the folder, without its ending: the groups emotion, speaker, sentence, and any
-    others, which together name one utterance."""
+    """Regular expression for a file's path below the folder, without suffix. Its groups are emotion, speaker, sentence, and
+    any others; all groups together identify one utterance."""
     emotions: Mapping[str, str] = field(default_factory=dict)
-    """Code in the file name to a label, which is a name in `ser_utils.corpora.labels.EMOTIONS` or one of `left_out`."""
+    """Code in the file name to label: one of `ser_utils.corpora.labels.EMOTIONS` or of `left_out`."""
     genders: Mapping[str, str] = field(default_factory=dict)
     """Speaker to ``female`` or ``male``."""
     sentences: Mapping[str, str] = field(default_factory=dict)
-    """Sentence code to what is said; empty where any will do."""
+    """Sentence code to text; empty where any code is accepted."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """Published number of utterances by label."""
     left_out: tuple[str, ...] = ()
-    """Labels without a common name, left out unless the user's LABELS say otherwise."""
-    other_kinds: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Group of the scheme to the codes of what is no speech recording, and what it is."""
-    misspelt: Mapping[str, str] = field(default_factory=dict)
-    """Speakers as some file names have them, to their names."""
-    also_named: tuple[str, ...] = ()
-    """Other names that its folder is known to have."""
+    """Labels without a common name, left out unless the user's LABELS map them."""
+    excluded_codes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Group of the scheme to the codes of recordings that are not speech, with the reason for each."""
+    speaker_aliases: Mapping[str, str] = field(default_factory=dict)
+    """Misspelt speaker in some file names to the correct speaker."""
+    folder_aliases: tuple[str, ...] = ()
+    """Other common names of the folder."""
     listing: str = ""
-    """Name of the CSV that says what each file is, where names do not."""
+    """Name of the CSV that lists the recordings and their labels, for corpora without labels in file names."""
     listing_speakers: str = ""
-    """Name of the CSV with the speakers' genders."""
+    """Name of the CSV that lists the speakers' genders."""
     n_total: int = 0
     n_speakers: int = 0
     n_sentences: int = 0
-    """Published numbers, where `counts`, `genders` and `sentences` do not say them."""
+    """Published numbers, for corpora without `counts`, `genders` or `sentences`."""
     is_crossed: bool = False
-    """Whether its plan is every speaker x every sentence x every emotion, once."""
+    """Whether every speaker says every sentence once in every emotion."""
     is_own: bool = False
-    """Whether it is a folder or a CSV of the user's own."""
+    """Whether it is the user's own folder or CSV."""
     language: str = ""
     licence: str = ""
     audio_is_free: bool = False
     """Whether the licence lets reports embed the audio."""
     citation: str = ""
     how_to_get: str = ""
-    """One sentence on how to get it."""
+    """One sentence on how to get it by hand; ``{folder}`` stands for the path of its folder."""
+    download: Download | None = None
     notice: str = ""
-    """What a reader of any result on this corpus must not miss."""
+    """Warning that every report on this corpus shows."""
     known_issues: Mapping[str, str] = field(default_factory=dict)
-    """What is unreliable in the data, by topic."""
+    """Known problems of the data, by topic."""
 
     @property
     def root(self) -> Path:
-        """Its folder: below ``data/`` found in upper or lower case, with or without punctuation."""
-        wanted = paths.DATA / self.folder
-        if Path(self.folder).is_absolute() or has_audio(wanted) or not paths.DATA.is_dir():
-            return wanted
-        names = {_bare(name) for name in (self.folder, self.name, *self.also_named)}
-        there = [path for path in sorted(paths.DATA.iterdir()) if _bare(path.name) in names and path.is_dir()]
-        return next(filter(has_audio, there), wanted)
+        """Folder of the corpus; below ``data/`` its name may differ in case and punctuation."""
+        default = paths.DATA / self.folder
+        if Path(self.folder).is_absolute() or has_audio(default) or not paths.DATA.is_dir():
+            return default
+        names = {bare(name) for name in (self.folder, self.name, *self.folder_aliases)}
+        candidates = [path for path in sorted(paths.DATA.iterdir()) if bare(path.name) in names and path.is_dir()]
+        return next(filter(has_audio, candidates), default)
+
+    @property
+    def by_hand(self) -> str:
+        """`how_to_get` with the path of the folder, as a clause."""
+        text = self.how_to_get.replace("{folder}", paths.shown(paths.DATA / self.folder))
+        return text[:1].lower() + text[1:].rstrip(".")
+
+    @property
+    def instructions(self) -> str:
+        """One sentence on how to get the corpus: by its download, if it has one, or by hand."""
+        text = f"get it with `python -m ser_utils fetch {self.name}`, or {self.by_hand}" if self.download else self.by_hand
+        return f"{text[:1].upper()}{text[1:]}."
 
     @property
     def expected(self) -> dict[str, int]:
-        """Utterances by emotion without those left out; empty where it is not published."""
+        """Published number of utterances by emotion, without `left_out`; empty if unpublished."""
         return {label: n for label, n in self.counts.items() if label not in self.left_out}
 
     @property
     def n_utterances(self) -> int:
-        """Utterances without those left out; 0 where it is not known."""
+        """Published number of utterances, without `left_out`; 0 if unpublished."""
         return sum(self.expected.values()) or self.n_total
-
-
-def _bare(name: str) -> str:
-    return plain(name).replace("_", "")
 
 
 @dataclass(frozen=True)
 class ListedFile:
-    """One recording as its name or a table lists it: what it is, or why it cannot be used."""
+    """One recording with the labels from its file name or from a CSV, or the reason why it is not used."""
 
     file: str
-    """Relative to the corpus' folder; absolute where it lies elsewhere."""
+    """Path relative to the corpus' folder; absolute if it is elsewhere."""
     emotion: str = ""
     """The corpus' own label."""
     speaker: str = UNKNOWN
     gender: str = UNKNOWN
     sentence: str = UNKNOWN
     key: str = ""
-    """The same for two files of one utterance, such as copies in two folders or formats."""
+    """Identifier of the utterance, shared by copies in other folders or formats."""
     reason: str = ""
-    """Why it cannot be used; empty where it can."""
-
-
-def unread_files(root: Path) -> list[ListedFile]:
-    """The recordings below `root` of a kind that is not read."""
-    names = sorted(name for name in visible_files(root) if name.lower().endswith(UNREAD_SUFFIXES))
-    return [ListedFile(name, reason=f"of a kind that is not read: make it one of {', '.join(SUFFIXES)}") for name in names]
+    """Why the recording is not used; empty if it is."""

@@ -1,4 +1,4 @@
-"""Emotion labels: the common names, what other corpora and languages call them, and how a study changes them."""
+"""Emotion labels: common names, their aliases in other corpora and languages, and changes by the user."""
 
 import re
 import unicodedata
@@ -9,9 +9,9 @@ import pandas as pd
 from ser_utils.core.errors import StudyError
 
 EMOTIONS = ("neutral", "disgust", "joy", "fear", "anger", "surprise", "sadness")
-"""The names that every corpus' labels are mapped to, in the order in which tables and figures show them."""
+"""Common names of the emotions, in the order of tables and figures."""
 
-_ORDERED = ("neutral", "disappointment", *EMOTIONS[1:])  # "disappointment": the merged class of the original thesis
+_ORDERED = ("neutral", "disappointment", *EMOTIONS[1:])  # "disappointment": a merged class of the original thesis
 
 _ALIASES = {
     "neutral": "neutrality neutre neutrale neutro neutra neutralita neutralitat neutralidad neu",
@@ -24,64 +24,69 @@ _ALIASES = {
     "sadness": "sad tristezza triste tri trauer traurig traurigkeit tristesse tristeza",
 }
 ALIASES = {alias: name for name, aliases in _ALIASES.items() for alias in [name, *aliases.split()]}
-"""What a label may be called, as `plain` writes it, to its common name."""
+"""Names of labels, as `plain` returns them, to their common name."""
 
 
 def plain(label: str) -> str:
-    """A label as it is compared: lower case, no accents, ``_`` for what is neither letter nor digit."""
+    """Return a label for comparison: lower case, no accents, ``_`` for all but letters and digits."""
     letters = "".join(char for char in unicodedata.normalize("NFKD", label.casefold()) if not unicodedata.combining(char))
     return re.sub(r"[\W_]+", "_", letters).strip("_")
 
 
+def bare(name: str) -> str:
+    """Return a name as `plain` without underscores, to compare names that differ in punctuation."""
+    return plain(name).replace("_", "")
+
+
 def common_name(label: str, labels: Mapping[str, str]) -> str | None:
-    """The common name of a corpus' own label; None where it has none.
+    """Return the common name of a corpus' own label; None if it has none.
 
     Parameters
     ----------
     label : str
-        As the corpus writes it.
+        As the corpus spells it.
     labels : mapping
-        The user's map, which comes first: own label to common name, ``""`` to leave it out. A name to which a label of the same
-        name is mapped stays as it is, a class of its own.
+        The user's map, which takes precedence: own label to common name, ``""`` to leave it out. A label that is mapped to its
+        own name keeps it, as a separate class.
     """
-    wanted = {plain(key): value for key, value in labels.items()}.get(plain(label))
-    if wanted is None:
+    name = {plain(key): value for key, value in labels.items()}.get(plain(label))
+    if name is None:
         return ALIASES.get(plain(label))
-    return wanted if plain(wanted) == plain(label) else ALIASES.get(plain(wanted), wanted)
+    return name if plain(name) == plain(label) else ALIASES.get(plain(name), name)
 
 
-def check_labels(labels: Mapping[str, str], there: Mapping[str, int]) -> None:
-    """Raise `StudyError` where the user's map names a label that is not among `there`, or maps one to no known name."""
-    found, known = {plain(label) for label in there}, {*ALIASES, *_ORDERED}
+def check_labels(labels: Mapping[str, str], counts: Mapping[str, int]) -> None:
+    """Raise `StudyError` if the user's map has a label that is not in `counts`, or maps one to an unknown name."""
+    used, known = {plain(label) for label in counts}, {*ALIASES, *_ORDERED}
     for label, name in labels.items():
-        if plain(label) not in found:
-            raise StudyError(f"LABELS names {label!r}, but no file is labelled so: there are {counted(there)}.")
-        if name and plain(name) not in known | found:
+        if plain(label) not in used:
+            raise StudyError(f"LABELS contains {label!r}, but no file has this label: the labels are {counted(counts)}.")
+        if name and plain(name) not in known | used:
             raise StudyError(
                 f"LABELS maps {label!r} to {name!r}: expected one of {', '.join(EMOTIONS)}, or {label!r} itself to keep it as "
-                'a class of its own, or "" to leave it out.'
+                'a separate class, or "" to leave it out.'
             )
 
 
-def unknown_labels(there: Mapping[str, int], where: str) -> StudyError:
-    """The sentence for labels that have no common name: which, how many files, and how to say what they are."""
-    first, n = next(iter(there)), sum(there.values())
-    files = "1 file in {} is" if n == 1 else f"{n} files in {{}} are"
+def unknown_labels(counts: Mapping[str, int], place: str) -> StudyError:
+    """Return the error for labels without a common name: the labels, their numbers of files, and how to map them."""
+    first, n_files = next(iter(counts)), sum(counts.values())
+    problem = "has an unknown emotion label" if n_files == 1 else "have unknown emotion labels"
     return StudyError(
-        f"{files.format(where)} labelled with no emotion that is known: {counted(there)}; say what each "
-        f'is, such as --set LABELS=\'{{"{first}": "joy"}}\' (one of {", ".join(EMOTIONS)}; its own name, "{first}", keeps it '
-        'as a class of its own, and "" leaves it out).'
+        f"{n_files} file{'s' * (n_files > 1)} in {place} {problem}: {counted(counts)}; map each label, such as --set "
+        f'LABELS=\'{{"{first}": "joy"}}\' (to one of {", ".join(EMOTIONS)}; to its own name, "{first}", to keep it as a '
+        'separate class; to "" to leave it out).'
     )
 
 
-def counted(there: Mapping[str, int]) -> str:
-    """``joy (3), fear (1)``: the most frequent first."""
-    ordered = sorted(there.items(), key=lambda item: (-item[1], item[0]))
+def counted(counts: Mapping[str, int]) -> str:
+    """Return ``joy (3), fear (1)``, the largest counts first."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{label} ({n})" for label, n in ordered[:12]) + (" ..." if len(ordered) > 12 else "")
 
 
 def relabel(emotions: pd.Series, *, drop: list[str], rename: Mapping[str, str]) -> pd.Series:
-    """Drop and rename (or merge) emotions: first the drops, then the renames.
+    """Drop emotions, then rename (or merge) those that remain.
 
     Parameters
     ----------
@@ -90,7 +95,7 @@ def relabel(emotions: pd.Series, *, drop: list[str], rename: Mapping[str, str]) 
     drop : list of str
         Emotions to leave out.
     rename : mapping
-        Old name to new name; two old names with one new name are merged.
+        Old name to new name; two old names with the same new name are merged.
 
     Returns
     -------
@@ -100,20 +105,20 @@ def relabel(emotions: pd.Series, *, drop: list[str], rename: Mapping[str, str]) 
     Raises
     ------
     StudyError
-        An emotion to drop or rename is not there, or fewer than two classes remain.
+        There is no such emotion to drop or rename, or fewer than two classes remain.
     """
-    there = set(emotions)
+    names = set(emotions)
     for name in [*drop, *rename]:
-        if name not in there:
-            raise StudyError(f"No utterance is labelled {name!r}: there are {', '.join(sorted(there))}.")
+        if name not in names:
+            raise StudyError(f"No utterance has the label {name!r}: the labels are {', '.join(sorted(names))}.")
     kept = emotions[~emotions.isin(drop)].replace(dict(rename))
     if kept.nunique() < 2:
-        left = f"only {kept.iloc[0]!r} is" if len(kept) else "no emotion is"
-        raise StudyError(f"After dropping and renaming, {left} left: a classifier needs two emotions or more.")
+        remaining = f"only {kept.iloc[0]!r} is" if len(kept) else "no emotion is"
+        raise StudyError(f"After dropping and renaming, {remaining} left: a classifier needs at least two emotions.")
     return kept
 
 
 def class_order(emotions: pd.Series) -> list[str]:
-    """The classes among `emotions` in the order of `EMOTIONS`, others behind them by the alphabet."""
-    there = set(emotions)
-    return [name for name in _ORDERED if name in there] + sorted(there.difference(_ORDERED))
+    """Return the classes among `emotions` in the order of `EMOTIONS`, then all others in alphabetical order."""
+    names = set(emotions)
+    return [name for name in _ORDERED if name in names] + sorted(names.difference(_ORDERED))

@@ -1,4 +1,4 @@
-"""CSVs that say what each recording is: one of the user's own, or a corpus' metadata."""
+"""Labels from CSVs: the user's own table, or the metadata of a corpus."""
 
 import csv
 import io
@@ -25,56 +25,59 @@ HEADERS = {
     "sentence": "sentence sentence_id text transcript transcription statement utterance phrase word",
     "gender": "gender sex",
 }
-"""What each column may be called, the first that is there counts."""
+"""Accepted names of each column, in order of preference."""
 _GENDERS = {
     "female": "f female woman w femmina donna femminile weiblich frau femme mujer",
     "male": "m male man maschio uomo maschile mannlich mann homme hombre",
 }
 GENDERS = {alias: gender for gender, aliases in _GENDERS.items() for alias in aliases.split()}
-"""What a gender may be called."""
+"""Accepted names of genders."""
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """A CSV as texts, whatever its separator (``,`` ``;`` tab ``|``) and encoding (UTF-8, UTF-16, Windows-1252).
+    """Read a CSV as text, with any common separator (``,`` ``;`` tab ``|``) and encoding (UTF-8, UTF-16, Windows-1252).
 
     Returns
     -------
     pd.DataFrame
-        Its columns as `plain` writes their names, and `line`, where each row stands in the file.
+        The columns by their `plain` names, and `line`, the line of each row in the file.
 
     Raises
     ------
     StudyError
-        It cannot be read, holds no rows, or a row has more fields than the header.
+        The file cannot be read, has no rows, or has a row with more fields than the header.
     """
     try:
-        lines = _text(path.read_bytes()).splitlines(keepends=True)
+        lines = _decode(path.read_bytes()).splitlines(keepends=True)
     except (OSError, UnicodeError) as error:
         raise StudyError(f"{path} cannot be read as a CSV ({type(error).__name__}): save it as CSV in UTF-8.") from error
-    first = 1 + (lines[0].strip().lower().startswith("sep=") if lines else 0)  # a line that Excel writes
-    header = lines[first - 1] if len(lines) >= first else ""
+    n_before = int(bool(lines) and lines[0].strip().lower().startswith("sep="))  # a line that Excel writes
+    header = lines[n_before] if len(lines) > n_before else ""
     separator = max(",;\t|", key=header.count)
-    reader = csv.reader(io.StringIO("".join(lines[first - 1 :]), newline=""), delimiter=separator, skipinitialspace=True)
+    reader = csv.reader(io.StringIO("".join(lines[n_before:]), newline=""), delimiter=separator, skipinitialspace=True)
     try:
-        names, rows = [plain(name) for name in next(reader, [])], []
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            if len(cells) > len(names) and any(cells[len(names) :]):
-                raise StudyError(
-                    f"{path} has {len(cells)} fields in line {first - 1 + reader.line_num}, and its header {len(names)}: put "
-                    'texts that hold the separator in quotes ("...").'
-                )
-            if any(cells):
-                rows.append([*cells[: len(names)], *[""] * (len(names) - len(cells)), first - 1 + reader.line_num])
+        names = [plain(name) for name in next(reader, [])]
+        cells = [([cell.strip() for cell in row], n_before + reader.line_num) for row in reader]
     except csv.Error as error:
-        raise StudyError(f"{path} is no CSV ({error}): save it as CSV in UTF-8.") from error
+        raise StudyError(f"{path} is not a CSV ({error}): save it as CSV in UTF-8.") from error
+    rows = [_padded(path, row, line, len(names)) for row, line in cells if any(row)]
     if not rows:
-        raise StudyError(f"{path} holds no rows: expected a header and a row per recording, such as file,emotion,speaker.")
+        raise StudyError(f"{path} has no rows: expected a header and one row per recording, such as file,emotion,speaker.")
     return pd.DataFrame(rows, columns=[*names, "line"]).loc[:, lambda table: ~table.columns.duplicated()]
 
 
-def _text(content: bytes) -> str:
+def _padded(path: Path, row: list[str], line: int, n_columns: int) -> list:
+    """Return the cells of a row, as many as the header has, and its line."""
+    if any(row[n_columns:]):
+        raise StudyError(
+            f"{path} has {len(row)} fields in line {line}, but its header has {n_columns}: put texts that contain the "
+            'separator in quotes ("...").'
+        )
+    return [*row[:n_columns], *[""] * (n_columns - len(row)), line]
+
+
+def _decode(content: bytes) -> str:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16")
     if b"\0" in content[:200]:  # UTF-16 without a byte order mark
@@ -86,25 +89,25 @@ def _text(content: bytes) -> str:
 
 
 def gender_of(text: str) -> str:
-    """``female`` or ``male`` in the words of several languages; another gender as it is written."""
+    """Return ``female`` or ``male`` for words of several languages; another gender as `plain` text."""
     return GENDERS.get(plain(text), plain(text))
 
 
-def find_column(table: pd.DataFrame, meaning: str) -> str | None:
-    """The column of `table` that is called what `meaning` may be called (see `HEADERS`)."""
+def _find_column(table: pd.DataFrame, meaning: str) -> str | None:
+    """Return the first column of `table` with one of the names in `HEADERS`; None if there is none."""
     return next((name for name in HEADERS[meaning].split() if name in table), None)
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A CSV of recordings with the columns file, emotion, line, and speaker, sentence, gender where it has them.
+    """Read a CSV of recordings: columns file, emotion, line, and speaker, sentence, gender if it has them.
 
     Raises
     ------
     StudyError
-        As `read_csv`, and where it says nothing of the files or of the emotions.
+        As `read_csv`, or the file has no column of files or of emotions.
     """
     table = read_csv(path)
-    columns = {meaning: name for meaning in HEADERS if (name := find_column(table, meaning))}
+    columns = {meaning: name for meaning in HEADERS if (name := _find_column(table, meaning))}
     for meaning in ("file", "emotion"):
         if meaning not in columns:
             raise StudyError(
@@ -118,91 +121,102 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def list_by_own_table(path: Path) -> Iterator[ListedFile]:
-    """The recordings that a CSV of the user's own names: relative to its folder, or by absolute paths."""
-    listing = read_table(path)
-    listing["file"] = [_place(path.parent, named) for named in listing.file]
-    for row in _with_repeats(listing, [os.path.realpath(path.parent / file) for file in listing.file]):
-        yield _listed(row, _fault(row, path.name, is_there=(path.parent / row["file"]).is_file()))
-
-
-def _with_repeats(listing: pd.DataFrame, where: list[str]) -> list[dict]:
-    """The rows with `where`, the same for all rows of one file, how many labels these give it, and the `first` to label it."""
-    listing = listing.assign(where=where)
-    labelled = listing[listing.emotion != ""]
-    common = labelled.emotion.map(plain).map(lambda label: ALIASES.get(label, label))
-    listing["n_labels"] = listing["where"].map(common.groupby(labelled["where"]).nunique())
-    listing["first"] = listing["where"].map(labelled.groupby("where").line.min())
-    return listing.to_dict("records")
-
-
-def _fault(row: Mapping, named_in: str, *, is_there: bool) -> str:
-    """Why a row cannot be used; empty where it can."""
-    if not row["file"]:
-        return f"names no file: line {row['line']} of {named_in}"
-    if not row["emotion"]:
-        return f"has no emotion in {named_in}: line {row['line']}"
-    if row["n_labels"] > 1:
-        return f"named under two labels in {named_in}: {row['emotion']} in line {row['line']}"
-    if row["first"] != row["line"]:
-        return f"named twice in {named_in}: again in line {row['line']}"
-    if not is_there:
-        return f"not found, but named in {named_in}: line {row['line']}"
-    if not row["file"].lower().endswith(SUFFIXES):
-        return f"no recording of a kind that is read ({', '.join(SUFFIXES)}): line {row['line']}"
-    return ""
-
-
-def _place(folder: Path, named: str) -> str:
-    """A file of a CSV as a path below the CSV's folder, or absolute where it lies elsewhere."""
-    if not named:
-        return ""
-    slashed = named.replace("\\", "/")  # written on Windows
-    spelt = [named, slashed, *(unicodedata.normalize(form, slashed) for form in ("NFC", "NFD"))]  # a Mac's é is two characters
-    path = Path(os.path.normpath(next((one for one in spelt if (folder / one).is_file()), slashed)))
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
-
-
-def _listed(row: Mapping, reason: str) -> ListedFile:
-    said = {what: row.get(what) or UNKNOWN for what in ("speaker", "gender", "sentence")}
-    return ListedFile(row["file"], row["emotion"], **said, key=row["where"], reason=reason)
+    """Yield the recordings in the user's own CSV, whose paths are relative to its folder or absolute."""
+    listing, folder = read_table(path), path.parent
+    listing["file"] = [_relative_path(folder, name) for name in listing.file]
+    for row in _with_duplicates(listing, [os.path.realpath(folder / file) for file in listing.file]):
+        yield _listed_file(row, path.name, exists=(folder / row["file"]).is_file())
 
 
 def list_by_metadata(corpus: Corpus, root: Path) -> Iterator[ListedFile]:
-    """The recordings of a corpus whose metadata say what they are (`Corpus.listing`), wherever these lie below its folder."""
+    """Yield the recordings of a corpus whose labels are in a metadata file (`Corpus.listing`), in any folder below `root`.
+
+    Raises
+    ------
+    StudyError
+        The metadata file is missing or cannot be read.
+    """
     path = find_metadata_file(root, corpus.listing)
     if path is None:
-        raise StudyError(
-            f"{corpus.title} in {root} lacks {corpus.listing}, which says what its recordings are. {corpus.how_to_get}"
-        )
-    listing, files = read_table(path), {}
+        raise StudyError(f"{corpus.title} in {root} lacks {corpus.listing}, which has its labels. {corpus.instructions}")
+    listing = read_table(path)
+    stems = [_stem(file) for file in listing.file]
+    files = {}
     for file in lossless_first(root):
         files.setdefault(_stem(file), []).append(file)
-    genders, stems = _genders(find_metadata_file(root, corpus.listing_speakers)), [_stem(file) for file in listing.file]
-    for row in _with_repeats(listing, stems):
-        there = files.get(row["where"], [])
-        copies = there if row["first"] == row["line"] else there[:1]  # all of them once
-        said = {"gender": genders.get(row.get("speaker")), **row}
-        for one in ({**said, "file": file} for file in copies or [row["file"]]):
-            yield _listed(one, _fault(one, corpus.listing, is_there=bool(there)))
-    unnamed = [file for stem in files.keys() - set(stems) for file in files[stem]]
-    yield from (ListedFile(file, reason=f"not named in {corpus.listing}") for file in sorted(unnamed))
+    genders = _read_genders(find_metadata_file(root, corpus.listing_speakers))
+    for row in _with_duplicates(listing, stems):
+        row = {"gender": genders.get(row.get("speaker")), **row}
+        copies = files.get(row["key"], [])
+        listed = copies if row["first_line"] == row["line"] else copies[:1]  # all copies of a recording are listed once
+        for file in listed or [row["file"]]:
+            yield _listed_file({**row, "file": file}, corpus.listing, exists=bool(copies))
+    unlisted = [file for stem in files.keys() - set(stems) for file in files[stem]]
+    yield from (ListedFile(file, reason=f"not listed in {corpus.listing}") for file in sorted(unlisted))
+
+
+def _with_duplicates(listing: pd.DataFrame, keys: list[str]) -> list[dict]:
+    """Return the rows with `key`, which identifies the recording, its number of labels, and the first line that labels it."""
+    listing = listing.assign(key=keys)
+    labelled = listing[listing.emotion != ""]
+    names = labelled.emotion.map(plain).map(lambda label: ALIASES.get(label, label))
+    listing["n_labels"] = listing.key.map(names.groupby(labelled.key).nunique())
+    listing["first_line"] = listing.key.map(labelled.groupby("key").line.min())
+    return listing.to_dict("records")
+
+
+def _listed_file(row: Mapping, table: str, *, exists: bool) -> ListedFile:
+    """Return the recording in a row of the CSV `table`."""
+    labels = {name: row.get(name) or UNKNOWN for name in ("speaker", "gender", "sentence")}
+    return ListedFile(row["file"], row["emotion"], **labels, key=row["key"], reason=_problem(row, table, exists=exists))
+
+
+def _problem(row: Mapping, table: str, *, exists: bool) -> str:
+    """Return why a row of the CSV `table` cannot be used; empty if it can."""
+    line = f"line {row['line']}"
+    if not row["file"]:
+        return f"has no file name: {line} of {table}"
+    if not row["emotion"]:
+        return f"has no emotion in {table}: {line}"
+    if row["n_labels"] > 1:
+        return f"has two labels in {table}: {row['emotion']} in {line}"
+    if row["first_line"] != row["line"]:
+        return f"listed twice in {table}: again in {line}"
+    if not exists:
+        return f"not found, but listed in {table}: {line}"
+    if not row["file"].lower().endswith(SUFFIXES):
+        return f"not a supported audio file ({', '.join(SUFFIXES)}): {line}"
+    return ""
+
+
+def _relative_path(folder: Path, name: str) -> str:
+    """Return a path of a CSV relative to the CSV's folder, or absolute if it is elsewhere."""
+    if not name:
+        return ""
+    posix = name.replace("\\", "/")  # from Windows
+    spellings = [name, posix, *(unicodedata.normalize(form, posix) for form in ("NFC", "NFD"))]  # macOS decomposes accents
+    existing = next((spelling for spelling in spellings if (folder / spelling).is_file()), posix)
+    path = Path(os.path.normpath(existing))
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
 
 
 def _stem(file: str) -> str:
+    """Return the file name of a path without folders and suffix, in lower case."""
     return without_suffix(re.split(r"[/\\]", file)[-1]).lower()
 
 
 def find_metadata_file(root: Path, name: str) -> Path | None:
-    """The file of that name below `root` in upper or lower case, the one that lies highest."""
-    found = [root / file for file in visible_files(root) if file.lower().rsplit("/")[-1] == name.lower()]
-    return min(found, key=lambda path: (len(path.parts), path), default=None)
+    """Return the file of that name, in any case, in the highest folder below `root`; None if there is none."""
+    paths = [root / file for file in visible_files(root) if file.lower().rsplit("/")[-1] == name.lower()]
+    return min(paths, key=lambda path: (len(path.parts), path), default=None)
 
 
-def _genders(path: Path | None) -> dict[str, str]:
+def _read_genders(path: Path | None) -> dict[str, str]:
+    """Return the gender of each speaker in a CSV; empty without a file or its columns."""
     if path is None:
         return {}
     table = read_csv(path)
-    speaker, gender = find_column(table, "speaker"), find_column(table, "gender")
+    speaker, gender = _find_column(table, "speaker"), _find_column(table, "gender")
     if not speaker or not gender:
         return {}
     return dict(zip(table[speaker], table[gender].map(gender_of), strict=True))

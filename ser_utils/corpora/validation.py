@@ -1,4 +1,4 @@
-"""What a corpus holds beside what it should hold, and what in its recordings could fool a model or a reader."""
+"""Comparison of a corpus with its published numbers, and warnings about its data."""
 
 import re
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ from ser_utils.corpora.corpus import Corpus
 from ser_utils.corpora.labels import class_order, common_name, counted
 
 SMALL_CLASS = 10
-"""Under this number of clips, neither learning nor scoring a class says much."""
+"""Classes with fewer clips cause a warning."""
 UNEVEN = 3
-"""How many times larger than the smallest the largest class may be without a remark."""
+"""Largest ratio of two class sizes without a warning."""
 
 
 def expected_counts(corpus: Corpus, labels: Mapping[str, str] = {}) -> dict[str, int]:
-    """Published number of utterances by class, as `labels` map the corpus' own; empty where it is not published."""
+    """Return the published number of utterances by class, after mapping by `labels`; empty if unpublished."""
     expected: dict[str, int] = {}
     for label, n in corpus.counts.items():
         if name := common_name(label, labels):
@@ -26,7 +26,7 @@ def expected_counts(corpus: Corpus, labels: Mapping[str, str] = {}) -> dict[str,
 
 
 def validation_table(utterances: pd.DataFrame, corpus: Corpus, labels: Mapping[str, str] = {}) -> pd.DataFrame:
-    """How many utterances, speakers, emotions and sentences there are, beside how many there should be.
+    """Compare the numbers of utterances, speakers, emotions and sentences with the published ones.
 
     Parameters
     ----------
@@ -34,12 +34,12 @@ def validation_table(utterances: pd.DataFrame, corpus: Corpus, labels: Mapping[s
         From `ser_utils.corpora.utterances.utterance_table`.
     corpus : Corpus
     labels : mapping
-        As the table was made with.
+        The labels that the table was made with.
 
     Returns
     -------
-    pd.DataFrame [index=what, columns=found, expected]
-        Empty texts where nothing is published.
+    pd.DataFrame [index=quantity, columns=found, expected]
+        `expected` is an empty text if unpublished.
     """
     counts = expected_counts(corpus, labels)
     found = {
@@ -64,12 +64,12 @@ def _n_known(names: pd.Series) -> int | str:
 
 
 def counts_by_class(utterances: pd.DataFrame, corpus: Corpus, labels: Mapping[str, str] = {}) -> pd.DataFrame:
-    """Clips, their share and how many there should be, minutes and speakers of each emotion.
+    """Count clips, minutes and speakers of each emotion, with the published number of clips.
 
     Returns
     -------
     pd.DataFrame [index=emotion, columns=clips, share, expected, minutes, speakers]
-        share: per cent of all clips. A class that is expected and has no clip is there with 0.
+        share: per cent of all clips. An expected class without clips has a row of zeros.
     """
     expected = pd.Series(expected_counts(corpus, labels), dtype=object)
     groups = utterances.groupby("emotion")
@@ -83,33 +83,32 @@ def counts_by_class(utterances: pd.DataFrame, corpus: Corpus, labels: Mapping[st
 
 
 def missing_cells(utterances: pd.DataFrame, corpus: Corpus, labels: Mapping[str, str] = {}) -> pd.DataFrame:
-    """What a complete corpus has and this one lacks.
+    """List what the complete corpus has and this copy lacks.
 
     Returns
     -------
     pd.DataFrame [columns=speaker, sentence, emotion, or speaker, emotion]
-        Where the plan is every speaker x sentence x emotion, the utterances that are not there. Elsewhere, and for the user's
-        own corpora, the speakers who have no clip of an emotion at all.
+        For a crossed corpus, the missing utterances. For any other, the speakers without any clip of an emotion.
     """
     emotions = class_order(pd.Series([*expected_counts(corpus, labels), *utterances.emotion]))
     speakers = list(corpus.genders) or sorted(utterances.speaker.unique())
-    plan = {"speaker": speakers, "sentence": list(corpus.sentences), "emotion": emotions}
+    design = {"speaker": speakers, "sentence": list(corpus.sentences), "emotion": emotions}
     if not corpus.is_crossed:
-        del plan["sentence"]
-    expected = pd.MultiIndex.from_product(plan.values(), names=plan)
+        del design["sentence"]
+    expected = pd.MultiIndex.from_product(design.values(), names=design)
     found = pd.MultiIndex.from_frame(utterances[expected.names])
     return expected.difference(found, sort=None).to_frame(index=False)
 
 
 def skipped_by_reason(skipped: pd.DataFrame) -> pd.DataFrame:
-    """How many files are left out for which reason, and the first of each; the whole list is in ``skipped.csv``."""
-    kinds = skipped.reason.map(_kind).rename("reason")
-    table = skipped.groupby(kinds, sort=False).agg(files=("file", "size"), first=("file", "first"), why=("reason", "first"))
+    """Count the skipped files by reason, with the first file of each; the complete list is in ``skipped.csv``."""
+    reasons = skipped.reason.map(_general_reason).rename("reason")
+    table = skipped.groupby(reasons, sort=False).agg(files=("file", "size"), first=("file", "first"), why=("reason", "first"))
     return table.sort_values("files", ascending=False, kind="stable").reset_index()
 
 
-def _kind(reason: str) -> str:
-    """A reason without what is particular to one file."""
+def _general_reason(reason: str) -> str:
+    """Return a reason without the details of one file."""
     return re.sub(
         r"(: | \(|, | is not one of |(?<=not fit the pattern) |(?<=^the same recording) as |(?<=^the same utterance) as ).*",
         "",
@@ -118,117 +117,135 @@ def _kind(reason: str) -> str:
 
 
 def check_utterances(utterances: pd.DataFrame, corpus: Corpus) -> None:
-    """Raise `StudyError` where there is nothing to learn: one emotion only, or next to no clips."""
+    """Raise `StudyError` unless at least two emotions have two clips or more."""
     sizes = utterances.emotion.value_counts()
     if len(sizes) < 2:
         raise StudyError(
-            f"All {len(utterances)} usable recordings of {corpus.title} are of one emotion, {sizes.index[0]}: a classifier "
-            "needs two or more, so add recordings of another."
+            f"All {len(utterances)} usable recordings of {corpus.title} have the emotion {sizes.index[0]}: a classifier needs "
+            "at least two emotions, so add recordings of another."
         )
     if (sizes >= 2).sum() < 2:
         raise StudyError(
-            f"{corpus.title} has {len(utterances)} usable recordings, {counted(sizes.to_dict())}: a study needs two emotions "
-            "or more with at least 2 recordings each, to learn from one and test on another, so add recordings."
+            f"{corpus.title} has {len(utterances)} usable recordings, {counted(sizes.to_dict())}: training and test need "
+            "at least two emotions with 2 recordings each, so add recordings."
         )
 
 
 def data_warnings(
     utterances: pd.DataFrame, corpus: Corpus, labels: Mapping[str, str] = {}, skipped: pd.DataFrame | None = None
 ) -> list[str]:
-    """Sentences, in Markdown, on what in the recordings could fool a model or a reader."""
-    said = [*_counts(utterances, corpus, labels), *_speakers(utterances, corpus), *_classes(utterances, corpus)]
+    """Return sentences, in Markdown, on properties of the data that bias training or results."""
+    warnings = [
+        *_size_warnings(utterances, corpus, labels),
+        *_speaker_warnings(utterances, corpus),
+        *_class_warnings(utterances),
+    ]
     if skipped is not None and len(skipped):
-        kinds = skipped_by_reason(skipped).set_index("reason").files.to_dict()
-        said.append(f"{'1 file is' if len(skipped) == 1 else f'{len(skipped)} files are'} skipped: {counted(kinds)}.")
-    return [*said, *_formats(utterances)]
+        n_by_reason = skipped_by_reason(skipped).set_index("reason").files.to_dict()
+        warnings.append(f"{'1 file is' if len(skipped) == 1 else f'{len(skipped)} files are'} skipped: {counted(n_by_reason)}.")
+    return [*warnings, *_channel_warnings(utterances), *_rate_warnings(utterances), *_clipping_warnings(utterances)]
 
 
-def _counts(utterances: pd.DataFrame, corpus: Corpus, labels: Mapping[str, str]) -> list[str]:
-    """Whether the corpus is there as published."""
+def _size_warnings(utterances: pd.DataFrame, corpus: Corpus, labels: Mapping[str, str]) -> list[str]:
     expected = sum(expected_counts(corpus, labels).values()) or (0 if labels else corpus.n_total)
     if not expected or len(utterances) == expected:
         return []
-    return [
-        f"Found {len(utterances)} utterances, expected {expected}: results on "
-        f"{'a part of' if len(utterances) < expected else 'more than'} a corpus do not compare with published ones."
-    ]
+    return [f"Found {len(utterances)} utterances, expected {expected}: results are not comparable to published ones."]
 
 
-def _speakers(utterances: pd.DataFrame, corpus: Corpus) -> list[str]:
-    """What not to know the speakers, or to have one only, costs."""
+def _speaker_warnings(utterances: pd.DataFrame, corpus: Corpus) -> list[str]:
+    """Warn about unknown speakers, a single speaker, and speakers with two genders."""
     unknown, speakers = utterances[utterances.speaker == UNKNOWN], utterances.speaker.unique()
-    add = (
-        "add a column speaker to the CSV" if corpus.listing else "give each speaker a folder above the emotions', or say with "
-    )
-    add += "" if corpus.listing else "SCHEME where the name says it, such as `SCHEME='{speaker}_{emotion}_{_}.wav'`"
-    said = []
+    warnings = []
     if len(unknown) == len(utterances):
-        said.append(
-            "No speaker is known, so training and test share voices: only the protocols clip and as_published are left, which "
-            f"are not speaker-independent and say nothing of voices never heard; to test on those, {add}."
+        warnings.append(
+            "No speaker is known, so the same speakers may be in training and test: only the protocols clip and as_published "
+            "are available, and their results do not apply to unseen speakers; for the protocol speaker, "
+            f"{_how_to_add_speakers(corpus)}."
         )
     elif len(unknown):
-        said.append(f"{_counted(unknown, 'has', 'have')} no speaker and count as one: {_some(unknown)}.")
-    elif len(speakers) == 1:
-        said.append(
-            f"There is one speaker only, {speakers[0]}: no test on voices never heard is possible, and results hold for this "
-            "voice."
+        warnings.append(
+            f"{_n_files(unknown, 'has', 'have')} no known speaker and count as one speaker: {_first_files(unknown)}."
         )
-    genders = utterances.groupby("speaker").gender.nunique()
-    if (two := genders[(genders > 1) & (genders.index != UNKNOWN)]).size:
-        said.append(f"Two genders are named for one speaker: {', '.join(two.index[:4])}.")
-    return said
+    elif len(speakers) == 1:
+        warnings.append(
+            f"There is only one speaker, {speakers[0]}: results apply to this speaker, and a test on unseen speakers is not "
+            "possible."
+        )
+    n_genders = utterances.groupby("speaker").gender.nunique()
+    if (ambiguous := n_genders[(n_genders > 1) & (n_genders.index != UNKNOWN)]).size:
+        warnings.append(f"Speakers with two genders: {', '.join(ambiguous.index[:4])}.")
+    return warnings
 
 
-def _classes(utterances: pd.DataFrame, corpus: Corpus) -> list[str]:
-    """Classes that are small, or much smaller than others, and speakers that say one emotion only."""
-    sizes = utterances.emotion.value_counts()
-    said, small = [], sizes[sizes < SMALL_CLASS]
+def _how_to_add_speakers(corpus: Corpus) -> str:
+    if corpus.listing:
+        return "add a column speaker to the CSV"
+    return (
+        "put the emotions' folders into one folder per speaker, or set SCHEME if the file names contain the speaker, such as "
+        "`SCHEME='{speaker}_{emotion}_{_}.wav'`"
+    )
+
+
+def _class_warnings(utterances: pd.DataFrame) -> list[str]:
+    """Warn about small classes, uneven classes, and speakers with one emotion each."""
+    sizes, warnings = utterances.emotion.value_counts(), []
+    small = sizes[sizes < SMALL_CLASS]
     if len(small):
-        said.append(
-            f"Fewer than {SMALL_CLASS} clips are too few to learn or to score an emotion: {counted(small.to_dict())}; leave "
-            "such emotions out with DROP_EMOTIONS, or merge them with RENAME_EMOTIONS."
+        warnings.append(
+            f"Emotions with fewer than {SMALL_CLASS} clips have unreliable results: {counted(small.to_dict())}; leave them out "
+            "with DROP_EMOTIONS, or merge them with RENAME_EMOTIONS."
         )
     if sizes.max() > UNEVEN * sizes.min():
-        said.append(
-            f"The emotions are uneven, from {sizes.min()} clips ({sizes.idxmin()}) to {sizes.max()} ({sizes.idxmax()}): "
-            "training weights them, and UAR, not accuracy, is the figure to read."
+        warnings.append(
+            f"The classes are uneven, from {sizes.min()} clips ({sizes.idxmin()}) to {sizes.max()} ({sizes.idxmax()}): "
+            "training weights them, and UAR is the metric to use, not accuracy."
         )
-    spread = utterances.groupby("speaker").emotion.nunique()
-    if len(spread) > 1 and (spread == 1).all():
-        said.append("Each speaker has one emotion only, so a model can tell emotions by voices, and no test would show it.")
-    return said
+    n_emotions = utterances.groupby("speaker").emotion.nunique()
+    if len(n_emotions) > 1 and (n_emotions == 1).all():
+        warnings.append(
+            "Each speaker has only one emotion, so a model can infer the emotion from the speaker, and no protocol detects it."
+        )
+    return warnings
 
 
-def _formats(utterances: pd.DataFrame) -> list[str]:
-    """Channels, sample rates and clipping."""
-    said = []
-    for channels, clips in utterances.groupby("channels"):
-        if channels != utterances.channels.mode()[0]:
-            kind = {1: "mono", 2: "stereo"}.get(channels, f"of {channels} channels")
-            said.append(f"{_counted(clips, 'is', 'are')} {kind}, unlike the rest: {_some(clips)}.")
+def _channel_warnings(utterances: pd.DataFrame) -> list[str]:
+    warnings = []
+    for n_channels, clips in utterances.groupby("channels"):
+        if n_channels != utterances.channels.mode()[0]:
+            kind = {1: "mono", 2: "stereo"}.get(n_channels, f"of {n_channels} channels")
+            warnings.append(f"{_n_files(clips, 'is', 'are')} {kind}, unlike the others: {_first_files(clips)}.")
+    return warnings
+
+
+def _rate_warnings(utterances: pd.DataFrame) -> list[str]:
+    warnings = []
     if utterances.sample_rate.nunique() > 1:
-        said.append(
-            "The sample rates differ: "
-            + ", ".join(f"{count} at {rate} Hz" for rate, count in utterances.sample_rate.value_counts().sort_index().items())
-            + ". Where that goes with the speaker or the emotion, a model can hear it."
+        counts = utterances.sample_rate.value_counts().sort_index()
+        warnings.append(
+            f"The sample rates differ: {', '.join(f'{n} at {rate} Hz' for rate, n in counts.items())}. If the rate depends on "
+            "the speaker or the emotion, a model can use it as a cue."
         )
-    low, clipped = utterances[utterances.sample_rate < 16_000], utterances[utterances.peak >= 0.999]
+    low = utterances[utterances.sample_rate < 16_000]
     if len(low):
-        said.append(
-            f"{_counted(low, 'is', 'are')} sampled below 16 kHz ({_some(low)}): what lay above "
-            f"{low.sample_rate.min() // 2} Hz is lost, and no resampling brings it back."
+        warnings.append(
+            f"{_n_files(low, 'is', 'are')} sampled below 16 kHz ({_first_files(low)}): frequencies above "
+            f"{low.sample_rate.min() // 2} Hz are missing, and resampling does not restore them."
         )
-    if len(clipped):
-        said.append(f"{_counted(clipped, 'reaches', 'reach')} full scale and may be clipped: {_some(clipped)}.")
-    return said
+    return warnings
 
 
-def _counted(clips: pd.DataFrame, one: str, more: str) -> str:
-    """``1 file`` or ``7 files``, with the verb that goes with it."""
-    return f"1 file {one}" if len(clips) == 1 else f"{len(clips)} files {more}"
+def _clipping_warnings(utterances: pd.DataFrame) -> list[str]:
+    clipped = utterances[utterances.peak >= 0.999]
+    if clipped.empty:
+        return []
+    return [f"{_n_files(clipped, 'reaches', 'reach')} full scale and may be clipped: {_first_files(clipped)}."]
 
 
-def _some(clips: pd.DataFrame) -> str:
-    """The first few files' names."""
+def _n_files(clips: pd.DataFrame, singular: str, plural: str) -> str:
+    """Return ``1 file`` or ``7 files`` with its verb."""
+    return f"1 file {singular}" if len(clips) == 1 else f"{len(clips)} files {plural}"
+
+
+def _first_files(clips: pd.DataFrame) -> str:
     return ", ".join(clips.file[:4]) + (" ..." if len(clips) > 4 else "")

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ser_utils.core.parallel import Execution
-from ser_utils.corpora.utterances import get_corpus, utterance_table
+from ser_utils.corpora.lookup import get_corpus
+from ser_utils.corpora.utterances import utterance_table
 from ser_utils.evaluation.folds import folds_by_seed, make_folds, obstacles
 from ser_utils.evaluation.metrics import metrics_with_intervals
 from ser_utils.evaluation.protocols import main_protocol

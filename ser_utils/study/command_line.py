@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from ser_utils.core.errors import StudyError
+from ser_utils.corpora.registry import CORPORA
 
 
 def parser() -> argparse.ArgumentParser:
@@ -16,11 +17,10 @@ def parser() -> argparse.ArgumentParser:
         help="run the study and render its reports (what ./run_all.sh calls)",
         description="Runs the notebooks in order and writes out/CORPUS and reports/CORPUS.",
     )
-    names = "demo, emovo, emodb, ravdess, crema-d, savee, tess, emozionalmente"
     run.add_argument(
         "corpus",
         nargs="?",
-        help=f"{names}; or a corpus of your own, the path of a folder (one subfolder per emotion, or --set "
+        help=f"{', '.join(CORPORA)}; or a corpus of your own, the path of a folder (one subfolder per emotion, or --set "
         "SCHEME='{speaker}_{emotion}_{sentence}.wav') or of a CSV file,emotion,speaker[,sentence,gender] "
         "(default: emovo where data/EMOVO is there, else demo)",
     )
@@ -37,8 +37,9 @@ def parser() -> argparse.ArgumentParser:
         "--from", dest="start", default="", metavar="NN", help="run from this notebook on, such as 03, unchanged or not"
     )
     run.add_argument("--fresh", action="store_true", help="remove what earlier runs left, and compute everything again")
+    downloadable = [name for name, corpus in CORPORA.items() if corpus.download]
     fetch = commands.add_parser("fetch", help="download a corpus into data/")
-    fetch.add_argument("corpus", help="emovo, emodb, ravdess or emozionalmente; for the others it says where to ask")
+    fetch.add_argument("corpus", help=f"{', '.join(downloadable)}; for the others, a message says how to get them")
     verify = commands.add_parser(
         "verify",
         help="compare results with the manifest of their run, or with another folder",

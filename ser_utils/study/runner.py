@@ -120,10 +120,10 @@ def _see_that_it_is_there(corpus: corpora.Corpus) -> None:
     """
     if corpus.is_own or corpora.has_audio(corpus.root):
         return
-    from ser_utils.corpora.download import SOURCES, fetch
+    from ser_utils.corpora.download import fetch
 
-    if corpus.name not in SOURCES:
-        raise StudyError(f"{corpus.title} is not in {paths.shown(paths.DATA / corpus.folder)}. {corpus.how_to_get}")
+    if corpus.download is None:
+        raise StudyError(f"{corpus.title} is not in {paths.shown(paths.DATA / corpus.folder)}. {corpus.instructions}")
     fetch(corpus.name)
 
 

@@ -1,4 +1,4 @@
-"""The registered corpora: their schemes to the letter, in every layout in which people have them."""
+"""The registered corpora: their schemes, in all common folder layouts."""
 
 from collections import Counter
 
@@ -9,8 +9,9 @@ from ser_utils import corpora
 from ser_utils.core import paths
 from ser_utils.core.errors import StudyError
 from ser_utils.corpora.labels import EMOTIONS
+from ser_utils.corpora.lookup import get_corpus
 from ser_utils.corpora.registry import CORPORA
-from ser_utils.corpora.utterances import get_corpus, utterance_table
+from ser_utils.corpora.utterances import utterance_table
 
 SIX = set(EMOTIONS) - {"surprise"}
 
@@ -176,7 +177,7 @@ def test_emozionalmente_is_read_from_its_metadata(data):
     (data / "emozionalmente_dataset" / "emozionalmente" / "audio" / f"{EMOZIONALMENTE[0][0]}.wav").unlink()
     utterances, skipped = utterance_table(get_corpus("emozionalmente"))
     assert len(utterances) == len(EMOZIONALMENTE) - 1
-    assert skipped.reason.tolist() == ["not found, but named in samples.csv: line 2", "not named in samples.csv"]
+    assert skipped.reason.tolist() == ["not found, but listed in samples.csv: line 2", "not listed in samples.csv"]
     assert set(utterances.emotion) == set(EMOTIONS)
     by_speaker = utterances.groupby("speaker").gender.unique().map(list).to_dict()
     assert by_speaker == {"anna": ["female"], "bruno": ["male"]}
@@ -194,22 +195,22 @@ def test_no_file_and_no_row_of_emozionalmente_is_lost(data):
     utterances, skipped = utterance_table(get_corpus("emozionalmente"))
     assert utterances.file.tolist() == [f"audio/{name}.wav" for name in (first, *others)]
     reasons = skipped.groupby("file").reason.apply(list).to_dict()
-    labels = [f"named under two labels in samples.csv: {what}" for what in ("disgust in line 3", "joy in line 31")]
+    labels = [f"has two labels in samples.csv: {label}" for label in ("disgust in line 3", "joy in line 31")]
     assert reasons == {
-        f"audio/{first}.wav": ["named twice in samples.csv: again in line 30"],
+        f"audio/{first}.wav": ["listed twice in samples.csv: again in line 30"],
         f"mp3/{first}.mp3": [f"the same utterance as audio/{first}.wav"],
         f"audio/{second}.wav": labels,
         f"old/{second}.wav": labels[:1],
-        "gone.wav": ["named twice in samples.csv: again in line 33", "not found, but named in samples.csv: line 32"],
-        "audio/spare.wav": ["not named in samples.csv"],
-        "old/spare.wav": ["not named in samples.csv"],
+        "gone.wav": ["listed twice in samples.csv: again in line 33", "not found, but listed in samples.csv: line 32"],
+        "audio/spare.wav": ["not listed in samples.csv"],
+        "old/spare.wav": ["not listed in samples.csv"],
         **{f"old/{name}.wav": [f"the same utterance as audio/{name}.wav"] for name in (first, *others)},
     }
 
 
 def test_emozionalmente_without_its_metadata_says_what_is_missing(data):
     put(data / "Emozionalmente", "audio/1.wav")
-    with pytest.raises(StudyError, match="lacks samples.csv, which says what its recordings are. Get it with"):
+    with pytest.raises(StudyError, match="lacks samples.csv, which has its labels. Get it with"):
         utterance_table(get_corpus("emozionalmente"))
 
 
@@ -252,7 +253,7 @@ def test_boredom_and_calm_are_left_out_unless_labels_say_otherwise(data):
     corpus = get_corpus("emodb")
     utterances, skipped = utterance_table(corpus)
     assert len(skipped) == 4 and "boredom" not in set(utterances.emotion)
-    how = 'LABELS=\'{"boredom": "boredom"}\' keeps it as a class of its own'
+    how = 'LABELS=\'{"boredom": "boredom"}\' keeps it as a separate class'
     assert set(skipped.reason) == {f"labelled boredom, which is left out: {how}"}
     kept, skipped = utterance_table(corpus, {"boredom": "boredom"})
     assert len(kept) == len(EMODB) and skipped.empty and (kept.emotion == "boredom").sum() == 4
@@ -270,17 +271,17 @@ def test_expected_numbers_follow_the_labels(data):
 
 
 @pytest.mark.parametrize(
-    ("labels", "said"),
+    ("labels", "message"),
     [
-        ({"calm": "neutral"}, "LABELS names 'calm', but no file is labelled so: there are anger (4), boredom (4)"),
+        ({"calm": "neutral"}, "LABELS contains 'calm', but no file has this label: the labels are anger (4), boredom (4)"),
         ({"boredom": "sleepy"}, "LABELS maps 'boredom' to 'sleepy': expected one of neutral, disgust"),
     ],
 )
-def test_labels_that_are_not_there_or_unknown(data, labels, said):
+def test_labels_that_are_not_there_or_unknown(data, labels, message):
     put(data / "emodb", *files("{stem}.wav", EMODB))
     with pytest.raises(StudyError) as error:
         utterance_table(get_corpus("emodb"), labels)
-    assert str(error.value).startswith(said)
+    assert str(error.value).startswith(message)
 
 
 def test_git_lfs_pointers_say_how_to_get_the_audio(data):
@@ -288,7 +289,7 @@ def test_git_lfs_pointers_say_how_to_get_the_audio(data):
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
     (data / "CREMA-D/AudioWAV/1002_DFA_ANG_XX.wav").write_bytes(pointer)
     skipped = utterance_table(get_corpus("crema-d"))[1]
-    assert skipped.reason.tolist() == ["stands for a file in Git LFS: `git lfs pull` gets the audio"]
+    assert skipped.reason.tolist() == ["a Git LFS pointer: run `git lfs pull` to get the audio"]
 
 
 @pytest.mark.parametrize("name", ["savee", "tess", "crema-d"])
@@ -296,7 +297,7 @@ def test_a_corpus_that_is_not_there_says_where_to_get_it(data, name):
     corpus = get_corpus(name)
     with pytest.raises(StudyError) as error:
         utterance_table(corpus)
-    assert str(error.value) == f"{corpus.title} is not in {data / corpus.folder}: no such folder. {corpus.how_to_get}"
+    assert str(error.value) == f"{corpus.title} is not in {data / corpus.folder}: no such folder. {corpus.instructions}"
 
 
 # Validation
@@ -314,9 +315,9 @@ def test_found_beside_expected(data):
     assert len(corpora.missing_cells(table, corpus)) == 22 * 7
     assert list(corpora.missing_cells(table, corpus)) == ["speaker", "emotion"]
     assert corpora.skipped_by_reason(skipped)[["reason", "files"]].to_numpy().tolist() == [["labelled calm", 4]]
-    said = corpora.data_warnings(table, corpus, skipped=skipped)
-    assert said[0].startswith("Found 28 utterances, expected 1248: results on a part of a corpus")
-    assert "4 files are skipped: labelled calm (4)." in said
+    warnings = corpora.data_warnings(table, corpus, skipped=skipped)
+    assert warnings[0].startswith("Found 28 utterances, expected 1248: results are not comparable to published ones")
+    assert "4 files are skipped: labelled calm (4)." in warnings
 
 
 def test_an_emotion_that_is_wholly_missing_is_shown(data):

@@ -1,4 +1,4 @@
-"""The download of a corpus, from a real HTTP server on loopback: good, broken, hostile, silent, not there."""
+"""Download of a corpus from a local HTTP server: correct, broken, malicious, silent and missing archives."""
 
 import hashlib
 import io
@@ -12,17 +12,21 @@ import sys
 import threading
 import time
 import zipfile
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import requests
 
 from ser_utils.core import paths
 from ser_utils.core.errors import StudyError
-from ser_utils.corpora import download
+from ser_utils.corpora import archive, download
+from ser_utils.corpora.corpus import Corpus, Download
+from ser_utils.corpora.registry import CORPORA
 
-NAMES = [f"{who}/{what}-{who}-b1.wav" for who in ("f1", "m1") for what in ("gio", "neu", "tri")]
+NAMES = [f"{speaker}/{emotion}-{speaker}-b1.wav" for speaker in ("f1", "m1") for emotion in ("gio", "neu", "tri")]
 FILES = {name: os.urandom(30_000) for name in NAMES}
 FIRST = "f1/gio-f1-b1.wav"
 ROOT = "SER-0123abc/data/EMOVO/"
@@ -34,23 +38,23 @@ def checksums(files):
 
 
 def zip_of(files, root=ROOT, extra=()):
-    """The bytes of a zip with `files` under `root`, and with the pairs of `extra` (name, content)."""
+    """Return the bytes of a zip with `files` below `root`, and with the pairs of `extra` (name, content)."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as zip_file:
         for name, content in [*((root + name, content) for name, content in files.items()), *extra]:
-            archive.writestr(name, content)
+            zip_file.writestr(name, content)
     return buffer.getvalue()
 
 
 def member(name, kind):
-    """A zip member of a kind of file other than a plain one."""
+    """Return a zip member that is not a regular file."""
     info = zipfile.ZipInfo(name)
     info.create_system, info.external_attr = 3, (kind | 0o644) << 16
     return info
 
 
 def snapshot(folder):
-    """All that is below `folder`: path, and content or where a link leads."""
+    """Return the content or link target of each path below `folder`."""
     return {
         str(path.relative_to(folder)): path.readlink() if path.is_symlink() else path.is_dir() or path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -58,17 +62,17 @@ def snapshot(folder):
 
 
 class Server:
-    """Serves `routes`: by path the bytes of a good answer, a status, or a function of the handler."""
+    """HTTP server with an answer per path: bytes, a status, or a function of the handler."""
 
     def __init__(self):
-        self.routes, self.asked, self.end = {}, [], threading.Event()
+        self.routes, self.requests, self.end = {}, [], threading.Event()
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
-                server.asked.append(self.path)
+                server.requests.append(self.path)
                 self.close_connection = True
                 answer = server.routes.get(self.path, 404)
                 if isinstance(answer, int):
@@ -87,7 +91,7 @@ class Server:
         threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def serve(self, answer, path="/corpus.zip"):
-        """Answer the `path` with `answer`, and return its address."""
+        """Set the answer for `path`, and return its URL."""
         self.routes[path] = answer
         return self.address + path
 
@@ -98,7 +102,7 @@ class Server:
 
 
 def send(handler, content, length=None, headers=()):
-    """Answer 200 with `content`, announced as `length` bytes (None: its own, -1: not announced)."""
+    """Answer 200 with `content`, whose announced length is `length` (None: its own, -1: not announced)."""
     handler.send_response(200)
     if length != -1:
         handler.send_header("Content-Length", str(len(content) if length is None else length))
@@ -123,28 +127,32 @@ def data(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     (tmp_path / "tiny.sha256").write_text(checksums(FILES))
-    register(tmp_path, monkeypatch)
+    monkeypatch.setitem(CORPORA, "tiny", tiny_corpus("EMOVO", file_checksums=tmp_path / "tiny.sha256"))
     data = tmp_path / "data"
+    monkeypatch.setattr(paths, "DATA", data)
+    monkeypatch.setattr(download, "TIMEOUT_S", TIMEOUT_S)
     (data / "EMOVO" / "f1").mkdir(parents=True)
     (data / "EMOVO" / "f1" / "mine.wav").write_bytes(b"a clip of the user")
     return data
 
 
-def register(tmp_path, monkeypatch, max_bytes=1_000_000):
-    by_hand = "download http://by.hand/emovo.zip and put its folders into {folder}"
-    source = download.Source("EMOVO", "http://127.0.0.1:9/", tmp_path / "tiny.sha256", 100_000, max_bytes, by_hand)
-    monkeypatch.setitem(download.SOURCES, "tiny", source)
+def tiny_corpus(folder, **verification):
+    how_to_get = "Download http://by.hand/emovo.zip and put its folders into {folder}."
+    source = Download("http://127.0.0.1:9/", archive_bytes=100_000, max_bytes=1_000_000, **verification)
+    return Corpus(name="tiny", title="Tiny", folder=folder, how_to_get=how_to_get, download=source)
 
 
-def get(url, data, **settings):
-    return download.fetch("tiny", url=url, data=data, **{"progress": False, "timeout_s": TIMEOUT_S, **settings})
+def get(url, data):
+    """Download the corpus "tiny" from `url` into the folder `data`."""
+    with mock.patch.dict(os.environ, SER_TINY_URL=url), mock.patch.object(paths, "DATA", data):
+        return download.fetch("tiny")
 
 
-def fails(url, data, expected, **settings):
-    """Assert that the fetch soon fails with one sentence with `expected` in it, and leaves all as it was."""
+def fails(url, data, expected):
+    """Assert that the download soon fails with one sentence that contains `expected`, and changes no file."""
     before, start_s = snapshot(data.parent), time.monotonic()
     with pytest.raises(StudyError) as caught:
-        get(url, data, **settings)
+        get(url, data)
     took_s, sentence = time.monotonic() - start_s, str(caught.value)
     assert snapshot(data.parent) == before
     assert took_s < TIMEOUT_S + 3
@@ -159,14 +167,13 @@ def fails(url, data, expected, **settings):
 
 
 def test_the_checksums_are_of_all_588_clips_of_emovo():
-    source = download.SOURCES["emovo"]
     names = [
         f"{who}/{what}-{who}-{which}.wav"
         for who in ["f1", "f2", "f3", "m1", "m2", "m3"]
         for what in ["dis", "gio", "neu", "pau", "rab", "sor", "tri"]
         for which in ["b1", "b2", "b3", "d1", "d2", "l1", "l2", "l3", "l4", "n1", "n2", "n3", "n4", "n5"]
     ]
-    listed = download.read_checksums(source.checksums)
+    listed = archive.read_checksums(CORPORA["emovo"].download.file_checksums)
     assert list(listed) == names
     assert len(names) == 588
     assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in listed.values())
@@ -174,12 +181,12 @@ def test_the_checksums_are_of_all_588_clips_of_emovo():
 
 
 def test_the_address_is_pinned_and_the_time_without_an_answer_leaves_room_below_15_s():
-    source = download.SOURCES["emovo"]
+    emovo = CORPORA["emovo"]
     commit = "c13834136874dbf9404f077fd977890605ac90bd"
-    assert source.url == f"https://github.com/fp1acm8/SER/archive/{commit}.zip"
-    assert download.fetch.__kwdefaults__["timeout_s"] == download.TIMEOUT_S <= 12
-    for word in (source.url, f"SER-{commit}/data/EMOVO", "drive.google.com", "kaggle.com", "{folder}"):
-        assert word in source.by_hand
+    assert emovo.download.url == f"https://github.com/fp1acm8/SER/archive/{commit}.zip"
+    assert download.TIMEOUT_S <= 12
+    for word in (emovo.download.url, "its folder data/EMOVO", "drive.google.com", "kaggle.com", "{folder}"):
+        assert word in emovo.how_to_get
 
 
 # ---- a good archive
@@ -202,7 +209,7 @@ def test_a_good_archive_is_in_place_and_nothing_else(server, data, capsys):
         f"EMOVO/{name}": content for name, content in FILES.items()
     }
     assert folder.stat().st_mode & 0o777 == data.stat().st_mode & 0o777
-    assert re.search("6 files, all checksums right.$", capsys.readouterr().out)
+    assert re.search("6 files, all checksums match.$", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("root", ["", "EMOVO/", "a/b/c d/è/"])
@@ -210,7 +217,7 @@ def test_the_folder_may_lie_anywhere_in_the_archive(server, data, root):
     few = dict(list(FILES.items())[:3])
     other = [(f"another/{name}", b"an older version") for name in few]
     folder = get(server.serve(zip_of(FILES, root, extra=other)), data)
-    assert not download.differing(folder, download.read_checksums(download.SOURCES["tiny"].checksums))
+    assert not archive.differing(folder, archive.read_checksums(CORPORA["tiny"].download.file_checksums))
 
 
 def test_an_archive_of_unknown_length_like_those_of_github(server, data):
@@ -218,15 +225,15 @@ def test_an_archive_of_unknown_length_like_those_of_github(server, data):
     assert (folder / FIRST).read_bytes() == FILES[FIRST]
 
 
-def test_588_files(server, data, monkeypatch, tmp_path):
-    names = download.read_checksums(download.SOURCES["emovo"].checksums)
+def test_588_files(server, data, tmp_path):
+    names = archive.read_checksums(CORPORA["emovo"].download.file_checksums)
     files = {name: name.encode() for name in names}
     (tmp_path / "tiny.sha256").write_text(checksums(files))
     folder = get(server.serve(zip_of(files)), data)
     assert sum(path.is_file() for path in folder.rglob("*")) == 588
     bad = {**files, "m3/tri-m3-n5.wav": b"other", "f2/neu-f2-l1.wav": b"other"}
     (folder / FIRST.replace("b1", "b2")).unlink()
-    fails(server.serve(zip_of(bad)), data, "2 of 588 files are not as published, the first is f2/neu-f2-l1.wav")
+    fails(server.serve(zip_of(bad)), data, "2 of 588 files differ from the published ones, the first is f2/neu-f2-l1.wav")
 
 
 def test_what_was_there_before_is_kept_beside_each_time(server, data, capsys):
@@ -256,26 +263,27 @@ def test_a_complete_corpus_is_not_downloaded_again(server, data, capsys):
     before = snapshot(data)
     capsys.readouterr()
     assert get(url, data) == data / "EMOVO"
-    assert server.asked == ["/corpus.zip"]
+    assert server.requests == ["/corpus.zip"]
     assert snapshot(data) == before
     assert re.search("already in .*EMOVO: 6 files", capsys.readouterr().out)
 
 
 def test_the_progress_bar_ends_full(server, data, capsys):
-    get(server.serve(zip_of(FILES)), data, progress=True)
+    get(server.serve(zip_of(FILES)), data)
     assert re.search(r"EMOVO: 100%.*18\dk/18\dk", capsys.readouterr().err)
 
 
-def test_the_address_and_the_place_without_arguments(server, data, monkeypatch):
-    monkeypatch.setattr(paths, "DATA", data)
-    monkeypatch.setenv("SER_TINY_URL", server.serve(zip_of(FILES)))
-    assert download.fetch("tiny", progress=False) == data / "EMOVO"
-    assert server.asked == ["/corpus.zip"]
+def test_the_url_of_the_registry_is_used(server, data, monkeypatch):
+    content = server.serve(zip_of(FILES))
+    tiny = CORPORA["tiny"]
+    monkeypatch.setitem(CORPORA, "tiny", replace(tiny, download=replace(tiny.download, url=content)))
+    assert download.fetch("tiny") == data / "EMOVO"
+    assert server.requests == ["/corpus.zip"]
 
 
 def test_an_unknown_name_lists_what_there_is(data):
     with pytest.raises(StudyError, match=r"'nowhere': choose one of emovo, emodb, ravdess, emozionalmente"):
-        download.fetch("nowhere", data=data)
+        download.fetch("nowhere")
 
 
 @pytest.mark.parametrize(
@@ -288,9 +296,9 @@ def test_an_unknown_name_lists_what_there_is(data):
 )
 def test_a_corpus_that_is_not_downloaded_says_where_to_ask(data, name, where):
     with pytest.raises(StudyError) as caught:
-        download.fetch(name, data=data)
+        download.fetch(name)
     assert str(caught.value).startswith("There is no download for the corpus") and where in str(caught.value)
-    assert "data/" in str(caught.value) and str(caught.value).endswith(".")
+    assert str(data) in str(caught.value) and str(caught.value).endswith(".")
 
 
 # ---- an archive with a checksum of its own
@@ -300,12 +308,10 @@ PACKED = {"audio/1.wav": b"one", "audio/2.wav": b"two", "metadata/samples.csv": 
 
 @pytest.fixture
 def packed(data, monkeypatch):
-    """Registers an archive as the corpus "tiny", held to its md5; returns the function that does."""
+    """Return a function that registers an archive, verified by its MD5, as the corpus "tiny"."""
 
     def make(content):
-        md5 = hashlib.md5(content).hexdigest()
-        source = download.Source("Emo", "http://127.0.0.1:9/", None, 100_000, 1_000_000, "get it by hand into {folder}", md5)
-        monkeypatch.setitem(download.SOURCES, "tiny", source)
+        monkeypatch.setitem(CORPORA, "tiny", tiny_corpus("Emo", md5=hashlib.md5(content).hexdigest()))
         return content
 
     return make
@@ -318,7 +324,7 @@ def test_an_archive_with_an_md5_is_unpacked_wholly_and_known_again(server, data,
     folder = get(url, data)
     there = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert {name: content for name, content in there.items() if not name.startswith(".")} == PACKED
-    assert get(url, data) == folder and server.asked == ["/corpus.zip"]
+    assert get(url, data) == folder and server.requests == ["/corpus.zip"]
     assert "already in" in capsys.readouterr().out
     (folder / "audio/1.wav").write_bytes(b"changed")
     get(url, data)
@@ -329,7 +335,7 @@ def test_an_archive_with_an_md5_is_unpacked_wholly_and_known_again(server, data,
 def test_another_archive_than_the_published_one_is_refused(server, data, packed):
     packed(zip_of(PACKED, ""))
     url = server.serve(zip_of({**PACKED, "audio/1.wav": b"other"}, ""))
-    fails(url, data, "is not the archive as published, its md5 is [0-9a-f]{32} and not [0-9a-f]{32}; .* get it by hand")
+    fails(url, data, "is not the published archive, its MD5 is [0-9a-f]{32}, not [0-9a-f]{32}; .* download http://by.hand")
 
 
 @pytest.mark.parametrize("name", ["../out.wav", "/etc/out.wav", "a/../../out.wav", "C:/out.wav", "a\\..\\out.wav"])
@@ -339,23 +345,23 @@ def test_no_file_of_an_archive_leaves_its_folder(server, data, packed, name):
 
 def test_links_in_an_archive_are_refused(server, data, packed):
     content = packed(zip_of(PACKED, "", [(member("audio/3.wav", stat.S_IFLNK), b"/etc/passwd")]))
-    fails(server.serve(content), data, "its member audio/3.wav is no plain file")
+    fails(server.serve(content), data, "its member audio/3.wav is not a regular file")
 
 
 @pytest.mark.parametrize("name", ["emodb", "ravdess", "emozionalmente"])
 def test_open_corpora_are_pinned_by_the_checksum_that_zenodo_states(name):
-    source = download.SOURCES[name]
+    source, how_to_get = CORPORA[name].download, CORPORA[name].how_to_get
     assert re.fullmatch(r"https://zenodo\.org/records/\d+/files/[\w.-]+\.zip", source.url)
-    assert re.fullmatch("[0-9a-f]{32}", source.md5) and source.checksums is None
-    assert source.about_bytes < source.max_bytes
-    assert "zenodo" in source.by_hand and "{folder}" in source.by_hand
+    assert re.fullmatch("[0-9a-f]{32}", source.md5) and source.file_checksums is None
+    assert source.archive_bytes < source.max_bytes
+    assert "zenodo" in how_to_get and "{folder}" in how_to_get
 
 
 def test_a_mirror_is_named_by_the_environment(server, data, packed, monkeypatch):
     content = packed(zip_of(PACKED, ""))
-    monkeypatch.setitem(download.SOURCES, "emozionalmente", download.SOURCES["tiny"])
+    monkeypatch.setitem(CORPORA, "emozionalmente", replace(CORPORA["tiny"], name="emozionalmente"))
     monkeypatch.setenv("SER_EMOZIONALMENTE_URL", server.serve(content))
-    assert download.fetch("Emozionalmente", data=data, progress=False) == data / "Emo"
+    assert download.fetch("Emozionalmente") == data / "Emo"
 
 
 # ---- a bad archive
@@ -367,14 +373,14 @@ def test_a_tampered_archive_says_how_many_files_and_which(server, data):
         "m1/neu-m1-b1.wav": b"something else",
         "m1/tri-m1-b1.wav": FILES["m1/tri-m1-b1.wav"][:-1],
     }
-    sentence = fails(server.serve(zip_of(files)), data, "2 of 6 files are not as published, .* m1/neu-m1-b1.wav")
+    sentence = fails(server.serve(zip_of(files)), data, "2 of 6 files differ from the published ones, .* m1/neu-m1-b1.wav")
     assert f"put its folders into {data / 'EMOVO'}" in sentence
 
 
 def test_a_flipped_bit_in_the_zip(server, data):
     content = bytearray(zip_of(FILES))
     content[len(content) // 2] ^= 1
-    fails(server.serve(bytes(content)), data, "1 of 6 files are not as published")
+    fails(server.serve(bytes(content)), data, "1 of 6 files differ from the published ones")
 
 
 def test_missing_files(server, data):
@@ -388,23 +394,23 @@ def test_less_than_was_announced(server, data):
     fails(
         server.serve(lambda handler: send(handler, content[:100_000], len(content))),
         data,
-        "broke off after 0.1 MB",
+        "the connection broke after 0.1 MB",
     )
     fails(
         server.serve(lambda handler: send(handler, content, len(content) + 9)),
         data,
-        "broke off after 0.[12] MB",
+        "the connection broke after 0.[12] MB",
     )
 
 
 @pytest.mark.parametrize("part", [0, 0.5, 0.999])
 def test_a_cut_zip(server, data, part):
     content = zip_of(FILES)
-    fails(server.serve(content[: int(part * len(content))]), data, "no complete zip archive")
+    fails(server.serve(content[: int(part * len(content))]), data, "not a complete zip archive")
 
 
 def test_a_page_instead_of_an_archive(server, data):
-    fails(server.serve(b"<html>Please log in to this Wi-Fi</html>"), data, "no complete zip archive")
+    fails(server.serve(b"<html>Please log in to this Wi-Fi</html>"), data, "not a complete zip archive")
 
 
 @pytest.mark.parametrize(
@@ -422,8 +428,8 @@ def test_a_clip_that_leads_outside(server, data):
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFIFO])
 def test_a_link_or_device_instead_of_a_clip(server, data, kind):
     rest = {name: content for name, content in FILES.items() if name != FIRST}
-    archive = zip_of(rest, extra=[(member(ROOT + FIRST, kind), b"/etc/passwd")])
-    fails(server.serve(archive), data, f"its member {FIRST} is no plain file but a link")
+    content = zip_of(rest, extra=[(member(ROOT + FIRST, kind), b"/etc/passwd")])
+    fails(server.serve(content), data, f"its member {FIRST} is not a regular file but a link")
 
 
 def test_a_link_in_place_of_a_folder_is_not_followed(server, data, tmp_path):
@@ -436,18 +442,18 @@ def test_a_link_in_place_of_a_folder_is_not_followed(server, data, tmp_path):
 
 
 def test_a_bomb(server, data):
-    archive = zip_of({**FILES, FIRST: bytes(2_000_000)})
-    assert len(archive) < 1_000_000
-    fails(server.serve(archive), data, "would have more than 1 MB, which cannot be the corpus")
+    content = zip_of({**FILES, FIRST: bytes(2_000_000)})
+    assert len(content) < 1_000_000
+    fails(server.serve(content), data, "its files have more than 1 MB, which cannot be the corpus")
 
 
 def test_a_server_that_sends_too_much(server, data):
     def flood(handler):
         send(handler, b"", length=-1)
-        for _ in range(50):  # an end, so that a limit that is gone is a failure and not a test that hangs
+        for _ in range(50):  # finite, so that a missing limit fails the test instead of blocking it
             handler.wfile.write(bytes(100_000))
 
-    fails(server.serve(flood), data, "more than 1 MB came, which cannot be the corpus")
+    fails(server.serve(flood), data, "the archive has more than 1 MB, which cannot be the corpus")
 
 
 # ---- a bad server, or none
@@ -469,7 +475,7 @@ def test_nothing_at_the_address_says_what_to_do_by_hand(data):
 
 def test_a_server_that_accepts_and_never_answers(data):
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        fails(f"http://127.0.0.1:{silent.getsockname()[1]}/", data, "next to nothing came for 0.6 seconds")
+        fails(f"http://127.0.0.1:{silent.getsockname()[1]}/", data, "sent nothing or almost nothing for 0.6 seconds")
 
 
 def test_a_server_that_stalls_in_the_middle(server, data):
@@ -479,7 +485,7 @@ def test_a_server_that_stalls_in_the_middle(server, data):
         send(handler, content[:70_000], len(content))
         server.end.wait()
 
-    fails(server.serve(stall), data, "next to nothing came for 0.6 seconds")
+    fails(server.serve(stall), data, "sent nothing or almost nothing for 0.6 seconds")
 
 
 def test_a_server_that_drips(server, data):
@@ -489,10 +495,10 @@ def test_a_server_that_drips(server, data):
             handler.wfile.write(b"1\r\nx\r\n")
             server.end.wait(0.05)
 
-    fails(server.serve(drip), data, "next to nothing came for 0.6 seconds")
+    fails(server.serve(drip), data, "sent nothing or almost nothing for 0.6 seconds")
 
 
-def test_a_slow_server_is_waited_for_as_long_as_something_comes(server, data):
+def test_a_slow_server_is_waited_for_as_long_as_something_comes(server, data, monkeypatch):
     content = zip_of(FILES)
 
     def slow(handler):
@@ -502,7 +508,8 @@ def test_a_slow_server_is_waited_for_as_long_as_something_comes(server, data):
             server.end.wait(0.5)
 
     start_s = time.monotonic()
-    get(server.serve(slow), data, timeout_s=0.9)
+    monkeypatch.setattr(download, "TIMEOUT_S", 0.9)
+    get(server.serve(slow), data)
     assert time.monotonic() - start_s > 0.9
 
 
@@ -517,18 +524,18 @@ def test_a_name_that_is_not_there(data, monkeypatch):
 def test_a_name_server_that_never_answers(data, monkeypatch):
     end = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: end.wait(20) and [])
-    fails("http://corpus.invalid/corpus.zip", data, "next to nothing came for 0.6 seconds")
+    fails("http://corpus.invalid/corpus.zip", data, "sent nothing or almost nothing for 0.6 seconds")
     end.set()
 
 
 def test_a_dead_proxy_is_named(data, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    fails("http://corpus.invalid/corpus.zip", data, "the proxy that the environment variables name")
+    fails("http://corpus.invalid/corpus.zip", data, "the proxy in the environment variables")
 
 
 @pytest.mark.parametrize("url", ["corpus.zip", "ftp://127.0.0.1/corpus.zip", "http://", f"http://{'a' * 64}.it/"])
 def test_an_address_that_is_none(data, url):
-    fails(url, data, "this is no address of a web server")
+    fails(url, data, "this is not the address of a web server")
 
 
 def test_the_certificate_is_verified(server, data, monkeypatch):
@@ -551,7 +558,7 @@ def test_a_full_disk(server, data):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
-        sentence = fails(server.serve(zip_of(FILES)), data, "could not be written to .*File too large.*make room")
+        sentence = fails(server.serve(zip_of(FILES)), data, "could not be written to .*File too large.*free some space")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "SER_DATA" in sentence
@@ -559,7 +566,7 @@ def test_a_full_disk(server, data):
 
 def test_a_data_folder_that_is_a_file(server, data, tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    fails(server.serve(zip_of(FILES)), tmp_path / "file", "could not be written to .*see that you may write")
+    fails(server.serve(zip_of(FILES)), tmp_path / "file", "could not be written to .*check that you may write")
     fails(server.serve(zip_of(FILES)), tmp_path / "file" / "data", "could not be written to")
 
 
@@ -603,9 +610,13 @@ def test_without_locks_the_work_of_others_is_left_alone(server, data, monkeypatc
 PROGRAM = """
 import sys
 from pathlib import Path
-from ser_utils import fetch
-fetch.SOURCES["tiny"] = fetch.Source("EMOVO", "", Path(sys.argv[1]), 1, 1_000_000, "")
-fetch.fetch("tiny", url=sys.argv[2], data=Path(sys.argv[3]), timeout_s=30)
+from ser_utils.corpora import download
+from ser_utils.corpora.corpus import Corpus, Download
+from ser_utils.corpora.registry import CORPORA
+source = Download(sys.argv[2], 1, 1_000_000, file_checksums=Path(sys.argv[1]))
+CORPORA["tiny"] = Corpus(name="tiny", title="Tiny", folder="EMOVO", download=source)
+download.TIMEOUT_S = 30
+download.fetch("tiny")
 """
 
 
@@ -620,8 +631,9 @@ def test_an_interrupted_download(server, data, tmp_path, kill):
         server.end.wait()
 
     before = snapshot(tmp_path)
-    arguments = [sys.executable, "-c", PROGRAM, tmp_path / "tiny.sha256", server.serve(stall, "/stall"), data]
-    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    arguments = [sys.executable, "-c", PROGRAM, tmp_path / "tiny.sha256", server.serve(stall, "/stall")]
+    environment = os.environ | {"SER_DATA": str(data)}
+    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as process:
         assert is_half_sent.wait(20)
         while not any(path.stat().st_size for path in data.glob(".EMOVO.partial-*/archive.zip")):
             time.sleep(0.02)
