@@ -11,7 +11,7 @@ import pytest
 from ser_utils import __main__, corpora
 from ser_utils.core import code_version, parallel, paths
 from ser_utils.core.errors import StudyError
-from ser_utils.study import notebooks, runner, stages
+from ser_utils.study import runner, stages
 
 ALL = ["01_first", "02_second", "03_third"]
 PARAMETERS = """CORPUS: str = "demo"  # which
@@ -19,10 +19,10 @@ VARIANT: str = ""  # name
 N_JOBS: int = -1  # processes
 SCHEDULER: str = ""  # cluster
 N: int = 4  # number"""
-OUT = "from ser_utils import paths\nout = paths.out_dir(paths.run_name(CORPUS, VARIANT))"
+OUT = "from ser_utils.core import paths\nout = paths.out_dir(paths.run_name(CORPUS, VARIANT))"
 CODE = {
     "01_first": '_ = (out / "half.txt").write_text(str(N // 2))',
-    "02_second": 'from ser_utils import audio\n_ = (out / "same.txt").write_text((out / "half.txt").read_text())',
+    "02_second": 'from ser_utils.core import audio\n_ = (out / "same.txt").write_text((out / "half.txt").read_text())',
     "03_third": '_ = (out / "end.txt").write_text((out / "same.txt").read_text() * 2)',
 }
 ABOUT = {
@@ -225,7 +225,7 @@ def other(small_study, monkeypatch):
     monkeypatch.setitem(corpora.CORPORA, "other", dataclasses.replace(corpora.CORPORA["demo"], name="other", folder="other"))
     shutil.copytree(paths.DATA / "demo", paths.DATA / "other")
     monkeypatch.setattr(runner, "PREPARED", ("half.txt", "same.txt"))
-    monkeypatch.setattr(stages, "OF_EXTRA", ("same.txt",))
+    monkeypatch.setattr(stages, "EXTRA_CORPUS_FILES", ("same.txt",))
     write("03_third", parameters=f"{PARAMETERS}\nEXTRA_CORPORA: list = []  # others")
     return 'EXTRA_CORPORA=["OTHER"]'
 
@@ -345,7 +345,7 @@ def _interrupt():
 
 def test_what_is_changed_while_a_notebook_runs_is_seen_by_the_next_run(ran, monkeypatch):
     """The notebook may have read it before or after."""
-    execute = notebooks.execute_notebook
+    execute = runner.execute_notebook
 
     def execute_and_edit(notebook, *how):
         execute(notebook, *how)
@@ -374,7 +374,7 @@ def test_a_notebook_that_is_not_plain_python_has_its_turn(ran, source):
 
 
 def test_a_second_run_on_the_same_folder_is_refused_and_one_beside_it_is_not(ran, capsys):
-    with runner._alone("demo"):
+    with runner._run_lock("demo"):
         assert __main__.main(["run", "demo"]) == 1
         said = capsys.readouterr().err
         assert said.startswith("Another run is writing out/demo: wait for it, or") and said.count("\n") == 1
@@ -391,7 +391,7 @@ def test_a_run_needs_no_cache(ran, monkeypatch):
 
 def test_a_run_that_failed_does_not_keep_others_out(ran, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(StudyError):
-        patch.setattr(runner, "write_index", lambda *_: _refuse())
+        patch.setattr(runner, "write_run_index", lambda *_: _refuse())
         runner.run_study("demo")
     assert run_again(ran) == []
 

@@ -236,10 +236,10 @@ def test_ensure_runs_the_notebook_that_writes_a_missing_file_and_only_then(small
 
 def test_without_a_corpus_the_first_line_says_which_and_how_to_get_emovo(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(paths, "DATA", tmp_path)
-    assert runner.choose_corpus(None) == "demo"
+    assert runner.corpus_to_run(None) == "demo"
     said = capsys.readouterr().out
     assert "demo corpus (synthetic voices)" in said and "./run_all.sh emovo" in said
     (tmp_path / "EMOVO" / "f1").mkdir(parents=True)
     (tmp_path / "EMOVO" / "f1" / "neu-f1-b1.wav").touch()
-    assert runner.choose_corpus(None) == "emovo"
+    assert runner.corpus_to_run(None) == "emovo"
     assert "EMOVO" in capsys.readouterr().out

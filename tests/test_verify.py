@@ -172,13 +172,13 @@ def test_a_variant_has_its_own_manifest(written, capsys):
 
 
 def test_emovo_is_compared_where_it_or_its_manifest_is_there(written):
-    assert verify.choose_corpus(None) == "demo"
+    assert verify.corpus_to_verify(None) == "demo"
     (paths.DATA / "EMOVO").mkdir()
     (paths.DATA / "EMOVO" / "a.wav").write_bytes(b"")
-    assert verify.choose_corpus(None) == "emovo"
+    assert verify.corpus_to_verify(None) == "emovo"
     shutil.rmtree(paths.DATA / "EMOVO")
     shutil.copytree(written, paths.OUT / "emovo")
-    assert (verify.choose_corpus(None), verify.choose_corpus("Demo")) == ("emovo", "demo")
+    assert (verify.corpus_to_verify(None), verify.corpus_to_verify("Demo")) == ("emovo", "demo")
 
 
 # Against another folder

@@ -9,7 +9,7 @@ from ser_utils.corpora.registry import CORPORA
 
 
 def parser() -> argparse.ArgumentParser:
-    """The commands and their options."""
+    """Return the parser of the commands and their options."""
     top = argparse.ArgumentParser(prog="python -m ser_utils", description="A reproducible study of speech emotion recognition.")
     commands = top.add_subparsers(dest="command", required=True)
     run = commands.add_parser(
@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="?",
         help=f"{', '.join(CORPORA)}; or a corpus of your own, the path of a folder (one subfolder per emotion, or --set "
         "SCHEME='{speaker}_{emotion}_{sentence}.wav') or of a CSV file,emotion,speaker[,sentence,gender] "
-        "(default: emovo where data/EMOVO is there, else demo)",
+        "(default: emovo if data/EMOVO exists, else demo)",
     )
     run.add_argument(
         "--set",
@@ -31,12 +31,12 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar="NAME=VALUE",
         help="set a notebook parameter; the value is JSON, such as N_SEEDS=2, DROP_EMOTIONS='[\"joy\"]', or "
-        'LABELS=\'{"excited": "joy", "other": ""}\' for labels with names of their own',
+        'LABELS=\'{"excited": "joy", "other": ""}\' for labels without a common name',
     )
     run.add_argument(
-        "--from", dest="start", default="", metavar="NN", help="run from this notebook on, such as 03, unchanged or not"
+        "--from", dest="start", default="", metavar="NN", help="start with this notebook, such as 03, and run all later ones"
     )
-    run.add_argument("--fresh", action="store_true", help="remove what earlier runs left, and compute everything again")
+    run.add_argument("--fresh", action="store_true", help="remove the results of earlier runs and compute everything again")
     downloadable = [name for name, corpus in CORPORA.items() if corpus.download]
     fetch = commands.add_parser("fetch", help="download a corpus into data/")
     fetch.add_argument("corpus", help=f"{', '.join(downloadable)}; for the others, a message says how to get them")
@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "corpus",
         nargs="?",
-        help="its name, or the path of one of your own (default: emovo where it or its manifest is there, else demo)",
+        help="name, or path of a corpus of your own (default: emovo if its recordings or manifest exist, else demo)",
     )
     verify.add_argument("--variant", default="", metavar="NAME", help="the run's VARIANT")
     verify.add_argument(
@@ -57,15 +57,15 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="another folder of results; prints the sizes of the differences, too, and whether another processor makes such",
     )
-    cache = commands.add_parser("cache", help="say how much is kept of what was computed before")
-    cache.add_argument("--clear", action="store_true", help="remove it")
+    cache = commands.add_parser("cache", help="print the size of the cache of computed results")
+    cache.add_argument("--clear", action="store_true", help="remove the cached results")
     commands.add_parser("parameters", help="list the notebooks' parameters")
-    commands.add_parser("notebooks", help="execute the committed notebooks on the demo corpus and save them so")
+    commands.add_parser("notebooks", help="execute the committed notebooks on the demo corpus and save them")
     return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; a user's mistake is one sentence on standard error and status 1."""
+    """Run a command and return its exit status; a user's mistake prints one sentence on standard error and returns 1."""
     given = parser().parse_args(arguments)
     try:
         if given.command == "fetch":

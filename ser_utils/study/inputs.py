@@ -1,4 +1,4 @@
-"""What a notebook needs from earlier notebooks, made where it is missing."""
+"""Input files of a notebook: earlier notebooks run if a file is missing."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from ser_utils.study.notebooks import execute_notebook, expand_names, list_noteb
 
 
 def ensure_files(corpus: str, run: str, *files: str) -> None:
-    """Make sure that what earlier notebooks write is there: where a file is missing, run those notebooks.
+    """Run earlier notebooks if files that they write are missing, so that a notebook opened alone has its input files.
 
-    A notebook opened alone thus has its input. Earlier notebooks run with their defaults for this corpus and variant.
+    Earlier notebooks run with their default parameters for this corpus and variant.
 
     Parameters
     ----------
@@ -26,23 +26,23 @@ def ensure_files(corpus: str, run: str, *files: str) -> None:
     Raises
     ------
     StudyError
-        An earlier notebook fails, or writes no such file.
+        An earlier notebook fails, or no notebook writes a file.
     """
-    known, files = corpora.get_corpus(corpus), expand_names(files)
+    entry, files = corpora.get_corpus(corpus), expand_names(files)
     for book in list_notebooks():
-        wanted = [name for name in files if name in written_files(book) and not (paths.OUT / run / name).exists()]
-        if wanted:
-            variant = run.removeprefix(known.name).removeprefix("-")
-            failed = execute_notebook(book, paths.out_dir(run) / "executed" / book.name, {"CORPUS": corpus, "VARIANT": variant})
-            if failed is not None:
-                raise StudyError(f"{wanted[0]} is needed, and {book.stem}, which writes it, failed: {failed}")
-    missing = [name for name in files if not (paths.OUT / run / name).exists()]
-    if missing:
+        missing = [name for name in files if name in written_files(book) and not (paths.OUT / run / name).exists()]
+        if missing:
+            variant = run.removeprefix(entry.name).removeprefix("-")
+            executed = paths.out_dir(run) / "executed" / book.name
+            message = execute_notebook(book, executed, {"CORPUS": corpus, "VARIANT": variant})
+            if message is not None:
+                raise StudyError(f"{missing[0]} is needed, and {book.stem}, which writes it, failed: {message}")
+    if missing := [name for name in files if not (paths.OUT / run / name).exists()]:
         raise StudyError(f"{missing[0]} is not in out/{run} and no notebook of this study writes it.")
 
 
 def ensure_extra_corpora(corpus: str, extra: Sequence[str], *files: str) -> list[str]:
-    """Make sure that extra corpora are prepared, each in a run of its own as if it were the only one: see `ensure`.
+    """Prepare extra training corpora that are not prepared yet, each in a run of its own, by `ensure_files`.
 
     Parameters
     ----------
@@ -56,12 +56,12 @@ def ensure_extra_corpora(corpus: str, extra: Sequence[str], *files: str) -> list
     Returns
     -------
     list of str
-        Their names, which are those of their runs.
+        Names of the corpora, which are the names of their runs.
 
     Raises
     ------
     StudyError
-        One is unknown, named twice or the corpus itself, or its recordings are not there.
+        A corpus is unknown, named twice, the notebook's own corpus, or its recordings are missing.
     """
     names = [corpora.get_corpus(name).name for name in extra]
     for name in names:
@@ -69,6 +69,6 @@ def ensure_extra_corpora(corpus: str, extra: Sequence[str], *files: str) -> list
             raise StudyError(f"EXTRA_CORPORA names {name}, which is CORPUS itself: name other corpora.")
         if names.count(name) > 1:
             raise StudyError(f"EXTRA_CORPORA names {name} {names.count(name)} times: name each corpus once.")
-    for given, name in zip(extra, names, strict=True):
-        ensure_files(given, name, *files)
+    for corpus_name, run in zip(extra, names, strict=True):
+        ensure_files(corpus_name, run, *files)
     return names

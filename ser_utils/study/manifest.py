@@ -1,6 +1,7 @@
 """The manifest of a run: its inputs, code, environment, and a hash of every result, stage by stage.
 
-Two runs of the same code on the same data and platform write the same manifest. `ser_utils.study.verify` compares results with it.
+Two runs of the same code on the same data and platform write the same manifest. `ser_utils.study.verify` compares results
+with it.
 """
 
 import ast
@@ -31,7 +32,7 @@ from ser_utils.study.stages import EXECUTION
 CODE = ("ser_utils", "notebooks", "requirements.lock")
 """Files and folders of the code that computes the results, relative to the root of the study."""
 THREADS = {"intra_op": 1, "inter_op": 1}
-"""Threads that compute a network (see `ser_utils.models.backend`). More threads change the order of sums, and so the last digits."""
+"""Threads that compute a network (see `ser_utils.models.backend`); more change the order of sums, and so the last digits."""
 STAGES = {
     "inputs": (),
     "utterances": ("utterances.csv", "skipped.csv"),

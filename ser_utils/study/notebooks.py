@@ -12,14 +12,11 @@ from pathlib import Path
 import nbformat
 
 from ser_utils.core import paths
-from ser_utils.features.registry import FEATURE_SETS, feature_file_name
 
 KERNEL = "python3"
-
-
 QUIET_KERNEL = [
-    "--IPKernelApp.log_level=50",  # a kernel on this machine alone need not warn that it is not encrypted,
-    "--IPKernelApp.exec_lines=__import__('logging').getLogger('asyncio').setLevel('CRITICAL')",  # nor tell how it ends
+    "--IPKernelApp.log_level=50",  # no warning that the connection to a local kernel is not encrypted
+    "--IPKernelApp.exec_lines=__import__('logging').getLogger('asyncio').setLevel('CRITICAL')",  # no messages at its end
 ]
 
 
@@ -40,23 +37,25 @@ def written_files(book: Path) -> list[str]:
 
 def expand_names(names: Iterable[str]) -> list[str]:
     """File names in which ``features_*`` stands for the tables of all registered feature sets."""
+    from ser_utils.features.registry import FEATURE_SETS, feature_file_name  # importing librosa takes seconds
+
     tables = [feature_file_name(name) for name in FEATURE_SETS]
     return [file for name in names for file in (tables if name == "features_*" else [name])]
 
 
 def execute_notebook(book: Path, executed: Path, parameters: Mapping, *, progress: str | None = None) -> str | None:
-    """Execute one notebook with papermill; returns None, or why it failed.
+    """Execute one notebook with papermill; return None, or why it failed.
 
     Parameters
     ----------
     book : Path
         The notebook.
     executed : Path
-        Where its executed copy goes, normalised (see `normalise`); half-run where it failed.
+        Path of its executed copy, normalised by `normalise_notebook`. After a failure it is executed up to the failed cell.
     parameters : mapping
         JSON values by name; every name must be in the notebook.
     progress : str, optional
-        Value of ``SER_PROGRESS`` for the kernel; the default is the terminal, where there is one.
+        Value of ``SER_PROGRESS`` for the kernel; by default the terminal, if the output goes to one.
     """
     from papermill import execute_notebook
     from papermill.exceptions import PapermillExecutionError
@@ -78,7 +77,7 @@ def execute_notebook(book: Path, executed: Path, parameters: Mapping, *, progres
             )
         except PapermillExecutionError as error:
             failed = error.evalue if error.ename == "StudyError" else f"{error.ename}: {error.evalue}"
-        except Exception as error:  # a kernel that died, a full disk: whatever it is, the report must say it
+        except Exception as error:  # such as a dead kernel or a full disk: the report must show it
             failed = f"{type(error).__name__}: {error}"
     if executed.exists():
         nbformat.write(normalise_notebook(nbformat.read(executed, as_version=4)), executed)
@@ -89,7 +88,7 @@ def execute_notebook(book: Path, executed: Path, parameters: Mapping, *, progres
 
 @contextlib.contextmanager
 def environment(**values: str):
-    """Environment variables for the kernels started inside the block, unless the user has set them."""
+    """Set environment variables for the kernels that start inside the block, unless the user has set them."""
     new = {key: value for key, value in values.items() if key not in os.environ}
     os.environ.update(new)
     try:
@@ -100,15 +99,15 @@ def environment(**values: str):
 
 
 def _terminal() -> str:
-    """Where a kernel's progress bars reach the person waiting."""
+    """Path of the terminal that shows a kernel's progress bars, or ``off``."""
     with contextlib.suppress(OSError):
         if sys.stdout.isatty():
-            return os.ttyname(sys.stdout.fileno())  # not /dev/tty: kernels, in sessions of their own, have none
+            return os.ttyname(sys.stdout.fileno())  # not /dev/tty, which kernels do not have: they run in their own sessions
     return "off"
 
 
 def normalise_notebook(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Take out of an executed notebook what differs from run to run: times, random cell ids, papermill's metadata."""
+    """Remove what differs between runs from an executed notebook: times, random cell ids, papermill's metadata."""
     notebook.metadata = nbformat.from_dict(
         {
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": KERNEL},
@@ -124,7 +123,7 @@ def normalise_notebook(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode
 
 
 def refresh_notebooks() -> int:
-    """Execute the committed notebooks on the demo corpus, as they are, and save them so; the same bytes each time."""
+    """Execute the committed notebooks on the demo corpus and save them; the bytes are the same each time."""
     for book in list_notebooks():
         print(f"{book.stem} ...", end=" ", flush=True)
         executed = paths.out_dir("demo") / "executed" / book.name

@@ -1,8 +1,4 @@
-"""Names that parameters choose by, of networks, protocols and the like: checked before anything runs.
-
-The notebooks check them, too, when their turn comes. This is a module of its own since it imports what computes: notebooks
-that imported it would follow from all of that (see `ser_utils.study.stages`).
-"""
+"""Notebook parameters: what the notebooks have, what a user set, and whether the two agree."""
 
 import ast
 import json
@@ -10,55 +6,16 @@ import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
-from ser_utils import models
 from ser_utils.core.errors import StudyError
-from ser_utils.experiments import experiment, model_comparison
-from ser_utils.features import augmentation
-from ser_utils.models import baselines
 from ser_utils.study.notebooks import list_notebooks
 
-REGISTERED_NAMES = ("AUGMENTATIONS", "PROTOCOLS", "BASELINES", "MODEL", "FEATURES", "SPEAKER_NORMS", "SEARCH", "MODELS")
-
-
-def check_names(parameters: Mapping, known: Mapping[str, Mapping]) -> None:
-    """Check the parameters of a run.
-
-    Parameters
-    ----------
-    parameters : mapping
-        Those that are set, from `ser_utils.study.parameters.parse_settings`.
-    known : mapping
-        All of them with their defaults, from `ser_utils.study.parameters.known_parameters`.
-
-    Raises
-    ------
-    StudyError
-        One names what is not there, or does not go with another.
-    """
-    if not set(REGISTERED_NAMES) & set(parameters):
-        return
-    # TensorFlow takes seconds
-
-    variants, protocols, classical, model, features, norms, search, others = (
-        parameters.get(name, ast.literal_eval(known[name]["default"])) for name in REGISTERED_NAMES
-    )
-    augmentation.check_variants(variants)
-    protocols.check_protocols(protocols)
-    protocols.main_protocol(protocols)
-    baselines.check_baselines(classical)
-    experiment.systems_by_norm(model, features, norms)
-    models.with_random_search(models.get_model(model), search)
-    model_comparison.check_models(others, search)
-
-
 REPORTED_PACKAGES = ("tensorflow", "keras", "librosa", "numpy", "scikit-learn", "pandas", "papermill")
-
-
+"""Packages whose versions reports and manifests list."""
 MINIMUM = {"N_SEEDS": 1, "N_FOLDS": 2, "N_RESAMPLES": 1, "N_PERMUTATIONS": 1, "BATCH_SIZE": 0, "SEARCH": 0}
-"""The smallest value of parameters that count something."""
-
-
+"""Smallest values of parameters that count something."""
 TYPES = {"int": int, "float": (int, float), "str": str, "bool": bool, "list": list, "dict": dict}
+REGISTERED_NAMES = ("AUGMENTATIONS", "PROTOCOLS", "BASELINES", "MODEL", "FEATURES", "SPEAKER_NORMS", "SEARCH", "MODELS")
+"""Parameters whose values `check_names` looks up in the registries."""
 
 
 def known_parameters() -> dict[str, dict]:
@@ -67,27 +24,19 @@ def known_parameters() -> dict[str, dict]:
 
     known: dict[str, dict] = {}
     for notebook in list_notebooks():
-        for name, found in inspect_notebook(str(notebook)).items():
-            entry = known.setdefault(
-                name,
-                {
-                    "type": found["inferred_type_name"],
-                    "default": found["default"],
-                    "help": found["help"],
-                    "notebooks": [],
-                },
-            )
-            entry["notebooks"].append(notebook.stem)
+        for name, parameter in inspect_notebook(str(notebook)).items():
+            entry = {"type": parameter["inferred_type_name"], "default": parameter["default"], "help": parameter["help"]}
+            known.setdefault(name, {**entry, "notebooks": []})["notebooks"].append(notebook.stem)
     return known
 
 
 def parse_settings(settings: Sequence[str], known: Mapping[str, dict]) -> dict[str, object]:
-    """``NAME=VALUE`` texts as parameters, the values as JSON.
+    """Parse ``NAME=VALUE`` texts, the values as JSON.
 
     Raises
     ------
     StudyError
-        No such parameter, no JSON, or a value of the wrong type.
+        A parameter is unknown, or its value is no JSON, of the wrong type or out of range.
     """
     parameters = {}
     for setting in settings:
@@ -109,10 +58,9 @@ def _parse_value(name: str, text: str, kind: str) -> object:
         value = json.loads(text)
     except json.JSONDecodeError as error:
         if kind == "str":
-            return text  # no one types quotes within quotes for a word
+            return text  # quotes within quotes are not expected around a single word
         raise StudyError(f"--set {name}={text}: the value is not JSON; expected {kind}, such as {name}={example}.") from error
-    is_bool = isinstance(value, bool)
-    if not isinstance(value, TYPES[kind]) or (is_bool and kind != "bool"):
+    if not isinstance(value, TYPES[kind]) or (isinstance(value, bool) and kind != "bool"):
         raise StudyError(f"--set {name}={text}: found {type(value).__name__}, expected {kind}, such as {name}={example}.")
     parts = [*value, *value.values()] if kind == "dict" else value if kind == "list" else []
     if not all(isinstance(part, str) for part in parts):
@@ -122,6 +70,37 @@ def _parse_value(name: str, text: str, kind: str) -> object:
     if name == "N_JOBS" and value == 0:
         raise StudyError("--set N_JOBS=0: expected a number of processes, or -1 for one a core.")
     return value
+
+
+def check_names(parameters: Mapping, known: Mapping[str, Mapping]) -> None:
+    """Check parameters that name registered objects, such as protocols and models, before anything is computed.
+
+    The notebooks check them again, as they can be run alone.
+
+    Parameters
+    ----------
+    parameters : mapping
+        The parameters that are set, from `parse_settings`.
+    known : mapping
+        All parameters with their defaults, from `known_parameters`.
+
+    Raises
+    ------
+    StudyError
+        A name is not registered, or does not go with another parameter.
+    """
+    if not set(REGISTERED_NAMES) & set(parameters):
+        return
+    from ser_utils import evaluation, experiments, features, models  # importing TensorFlow takes seconds
+
+    values = {name: parameters.get(name, ast.literal_eval(known[name]["default"])) for name in REGISTERED_NAMES}
+    features.check_variants(values["AUGMENTATIONS"])
+    evaluation.check_protocols(values["PROTOCOLS"])
+    evaluation.main_protocol(values["PROTOCOLS"])
+    models.check_baselines(values["BASELINES"])
+    experiments.systems_by_norm(values["MODEL"], values["FEATURES"], values["SPEAKER_NORMS"])
+    models.with_random_search(models.get_model(values["MODEL"]), values["SEARCH"])
+    experiments.check_models(values["MODELS"], values["SEARCH"])
 
 
 def versions() -> dict[str, str]:

@@ -1,7 +1,7 @@
-"""Executed notebooks as pages: one self-contained HTML each, and the index of a run.
+"""Executed notebooks as self-contained HTML pages, and the index of a run.
 
-A page asks for nothing outside itself: figures and players are data URIs, and a content security policy in
-the page keeps the browser from loading, or running, whatever a notebook may hold. Same input, same bytes.
+A page loads nothing from outside: figures and players are data URIs, and a content security policy in the page keeps the
+browser from loading or running anything that a notebook may contain. The same input gives the same bytes.
 """
 
 import base64
@@ -27,7 +27,7 @@ THUMBNAIL_PX, KEY_FIGURE_PX = 640, 1600
 
 
 class Link(NamedTuple):
-    """A page of the same folder: its file name and its title."""
+    """File name and title of a page in the same folder."""
 
     href: str
     title: str
@@ -35,7 +35,7 @@ class Link(NamedTuple):
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG, what it shows for those who cannot see it, and its caption. A failed run may lack the file."""
+    """A PNG with its alternative text and caption. The file may be missing after a failed run."""
 
     path: Path
     alt: str
@@ -44,14 +44,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class IndexEntry:
-    """One notebook on the index: its page, the sentence that sums it up, its picture, how it ended."""
+    """One notebook on the index: its page, a summary in one sentence, a picture, and its status."""
 
     title: str
     href: str
     sentence: str
     picture: Picture | None = None
     status: Literal["ok", "failed", "not run"] = "ok"
-    seconds: float | None = None
 
 
 def render_page(
@@ -64,9 +63,15 @@ def render_page(
 ) -> Path:
     """Write the executed `notebook` as the page `html`, and return its path.
 
-    `series` are the run's pages in order, for the links to the index, the page before and the one after.
-    `failed` is the message of a run that stopped here: the page then says FAILED at the very top.
-    `banner` is a notice that stays in view.
+    Parameters
+    ----------
+    notebook, html : Path
+    series : sequence of Link
+        The pages of the run in order, for the links to the index, the previous and the next page.
+    failed : str, optional
+        Message of a notebook that failed: the page shows FAILED at its top.
+    banner : str, optional
+        A notice that stays in view.
     """
     body = read_body(notebook)
     heading = body.find("h1")
@@ -117,7 +122,7 @@ def write_index_page(
 
 
 def read_title(notebook: Path) -> str:
-    """The notebook's first heading of level one, or its file's stem where it has none."""
+    """Return the first heading of level one of a notebook, or the stem of its file name."""
     cells = nbformat.read(notebook, as_version=4).cells
     prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     found = re.search(r"^#[ \t]+(.+?)[ \t#]*$", prose, re.MULTILINE)
@@ -125,7 +130,7 @@ def read_title(notebook: Path) -> str:
 
 
 def _neighbours(series: Sequence[Link], name: str) -> tuple[Link | None, Link | None]:
-    """The pages before and after the one called `name`."""
+    """The pages before and after the page `name`."""
     names = [link.href for link in series]
     if name not in names:
         return None, None
@@ -148,20 +153,12 @@ def embedded(picture: Picture | None, width_px: int) -> str | None:
 
 
 def _shown(value: object) -> str:
-    """A parameter as one would give it to ``--set``: text as it is, the rest as JSON."""
+    """A parameter as ``--set`` takes it: text unchanged, other values as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _duration(seconds: float) -> str:
-    """7.26 as "7.3 s", 134 as "2 min 14 s"."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s"
-
-
 def _write(html: Path, template: str, **values: object) -> Path:
-    """Fill `template` and move the page into place when it is whole."""
+    """Render a template, and move the page into place when it is complete."""
     pages = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -169,7 +166,7 @@ def _write(html: Path, template: str, **values: object) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.filters.update(embedded=embedded, shown=_shown, duration=_duration)
+    pages.filters.update(embedded=embedded, shown=_shown)
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = pages.get_template(template).render(

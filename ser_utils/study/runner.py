@@ -1,6 +1,6 @@
-"""The strict runner: checks every parameter, executes the notebooks in order, renders them, and says what happened.
+"""The runner: checks all parameters, executes the notebooks in order, renders them, and writes the index and the manifest.
 
-papermill takes an unknown parameter with a warning and goes on; this runner checks names and types before it computes anything.
+papermill only warns of an unknown parameter; this runner checks names, types and registered names before anything is computed.
 """
 
 import contextlib
@@ -9,7 +9,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ser_utils import corpora
@@ -23,13 +23,13 @@ from ser_utils.study.parameters import known_parameters, parse_settings
 from ser_utils.study.stages import Stage
 
 PREPARED = ("utterances.csv", "folds.csv", "features_*")
-"""What a corpus must have before another may train on it as well."""
+"""Files that an extra training corpus must have; `ser_utils.study.notebooks.expand_names` explains ``features_*``."""
 
 
-def choose_corpus(name: str | None, scheme: str = "") -> str:
-    """The corpus to run on, a registered name or the whole path of one of the user's own.
+def corpus_to_run(name: str | None, scheme: str = "") -> str:
+    """Return the corpus to run on: a registered name, or the absolute path of a user's own corpus.
 
-    Without a name, a line on standard output says which it is and, without EMOVO, how to get it.
+    Without a name it is EMOVO if its recordings are in ``data/``, else the demo corpus; a line on standard output says which.
     """
     if name is not None:
         corpus = corpora.get_corpus(name, scheme)
@@ -51,72 +51,93 @@ def run_study(corpus: str | None = None, *, settings: Sequence[str] = (), start:
     Parameters
     ----------
     corpus : str, optional
-        A name in `ser_utils.corpora.registry.CORPORA`, or the path of a folder or CSV of the user's own; without it EMOVO where it is
-        there, else the demo corpus.
+        A name in `ser_utils.corpora.registry.CORPORA`, or the path of a user's own folder or table; see `corpus_to_run`.
     settings : sequence of str
-        Parameters as ``NAME=VALUE``.
+        Notebook parameters as ``NAME=VALUE``.
     start : str
-        Begin of the name of the notebook to start from, such as ``03``; the files of earlier ones are taken as they are.
+        First characters of the notebook to start from, such as ``03``. Files of earlier notebooks are used as they are.
     fresh : bool
-        Remove what earlier runs left, and compute everything again; else notebooks whose inputs, code and parameters are
-        unchanged are not run again, and what was computed before is taken from the cache.
+        Remove the results of earlier runs and compute everything again. Otherwise notebooks whose inputs, code and parameters
+        are unchanged are not run, and earlier results are read from the cache.
 
     Returns
     -------
     int
-        Exit status: 0 when every notebook ran, else 1.
-    """
-    known = known_parameters()
-    parameters = parse_settings(settings, known)
-    scheme = parameters.get("SCHEME", "")
-    chosen = choose_corpus(corpus or parameters.get("CORPUS"), scheme)
-    if choose_corpus(parameters.get("CORPUS", chosen), scheme) != chosen:
-        raise StudyError(f"Two corpora: {chosen} and CORPUS={parameters['CORPUS']}; name one of them.")
-    parameters["CORPUS"], entry = chosen, corpora.get_corpus(chosen, scheme)
-    if "EXTRA_CORPORA" in parameters:  # with whole paths: the notebooks run in another folder
-        parameters["EXTRA_CORPORA"] = [choose_corpus(one) for one in parameters["EXTRA_CORPORA"]]
-    name = paths.run_name(entry.name, parameters.get("VARIANT", ""))
-    if fresh and start:
-        raise StudyError(f"--fresh removes what --from {start} would start from: use one of them.")
-    books = [book for book in list_notebooks() if book.stem >= start] if start else list_notebooks()
-    if not books or (start and not books[0].stem.startswith(start)):
-        raise StudyError(f"--from {start}: expected one of {', '.join(book.stem[:2] for book in list_notebooks())}.")
-    _see_that_it_is_there(entry)
-    if not start:
-        corpora.check_corpus(entry, parameters.get("LABELS", {}))
-    if parameters.get("SCHEDULER"):
-        parallel.check_address(parameters["SCHEDULER"])
-    if start:
-        _check_earlier(books[0], name)
-    _prepare_extra(chosen, parameters.get("EXTRA_CORPORA", []))
-    with _alone(name):
-        corpora.run_folder(entry, parameters.get("VARIANT", ""))  # before anything is removed: it may be another corpus'
-        if fresh:
-            shutil.rmtree(paths.OUT / name, ignore_errors=True)
-            shutil.rmtree(paths.REPORTS / name, ignore_errors=True)
-            corpora.run_folder(entry, parameters.get("VARIANT", ""))
-        for folder in (paths.out_dir(name), paths.OUT / name / "executed", paths.REPORTS / name):
-            paths.sweep(folder)
-        began = time.monotonic()
-        stages = [
-            Stage(b, name, chosen, {k: v for k, v in parameters.items() if b.stem in known[k]["notebooks"]}) for b in books
-        ]
-        failures = _run_notebooks(stages, again=fresh or bool(start), forget=fresh)
-        index = write_run_index(name, chosen, parameters, failures)
-        if not failures:
-            facts = {"seconds": round(time.monotonic() - began, 1), "host": platform.node(), "cores": os.cpu_count()}
-            manifest.write(name, chosen, parameters, facts=facts)
-    print(f"{'FAILED: ' + ', '.join(failures) + '. ' if failures else ''}Reports: {_relative(index)}", flush=True)
-    return 1 if failures else 0
-
-
-def _see_that_it_is_there(corpus: corpora.Corpus) -> None:
-    """Download a corpus that is not there, or say where to get it.
+        Exit status: 0 if every notebook ran, else 1.
 
     Raises
     ------
     StudyError
-        It is not there and cannot be downloaded.
+        A parameter, the corpus or an earlier result does not allow the run; nothing has been computed.
+    """
+    known = known_parameters()
+    parameters = parse_settings(settings, known)
+    _resolve_corpora(parameters, corpus)
+    chosen, scheme, variant = parameters["CORPUS"], parameters.get("SCHEME", ""), parameters.get("VARIANT", "")
+    entry = corpora.get_corpus(chosen, scheme)
+    run = paths.run_name(entry.name, variant)
+    if fresh and start:
+        raise StudyError(f"--fresh removes what --from {start} would start from: use one of them.")
+    books = _notebooks_from(start)
+    _check_before_run(entry, parameters, first=books[0] if start else None, run=run)
+    _prepare_extra_corpora(chosen, parameters.get("EXTRA_CORPORA", []))
+    with _run_lock(run):
+        _prepare_folders(entry, run, variant, fresh=fresh)
+        start_time = time.monotonic()
+        stages = [Stage(book, run, chosen, _parameters_of(book, parameters, known)) for book in books]
+        failures = _run_notebooks(stages, rerun_unchanged=fresh or bool(start), read_cache=not fresh)
+        index = write_run_index(run, chosen, parameters, failures)
+        if not failures:
+            seconds = round(time.monotonic() - start_time, 1)
+            facts = {"seconds": seconds, "host": platform.node(), "cores": os.cpu_count()}
+            manifest.write(run, chosen, parameters, facts=facts)
+    failed = f"FAILED: {', '.join(failures)}. " if failures else ""
+    print(f"{failed}Reports: {_relative(index)}", flush=True)
+    return 1 if failures else 0
+
+
+def _resolve_corpora(parameters: dict, corpus: str | None) -> None:
+    """Set CORPUS and EXTRA_CORPORA to registered names or absolute paths, since notebooks run in another folder."""
+    scheme = parameters.get("SCHEME", "")
+    chosen = corpus_to_run(corpus or parameters.get("CORPUS"), scheme)
+    if corpus_to_run(parameters.get("CORPUS", chosen), scheme) != chosen:
+        raise StudyError(f"Two corpora: {chosen} and CORPUS={parameters['CORPUS']}; name one of them.")
+    parameters["CORPUS"] = chosen
+    if "EXTRA_CORPORA" in parameters:
+        parameters["EXTRA_CORPORA"] = [corpus_to_run(name) for name in parameters["EXTRA_CORPORA"]]
+
+
+def _notebooks_from(start: str) -> list[Path]:
+    """The notebooks to run, from the one whose name begins with `start`."""
+    books = [book for book in list_notebooks() if book.stem >= start]
+    if not books or not books[0].stem.startswith(start):
+        raise StudyError(f"--from {start}: expected one of {', '.join(book.stem[:2] for book in list_notebooks())}.")
+    return books
+
+
+def _parameters_of(book: Path, parameters: Mapping, known: Mapping[str, dict]) -> dict:
+    """Those of the parameters that a notebook has."""
+    return {name: value for name, value in parameters.items() if book.stem in known[name]["notebooks"]}
+
+
+def _check_before_run(corpus: corpora.Corpus, parameters: Mapping, *, first: Path | None, run: str) -> None:
+    """Check the corpus, the cluster, and, with a first notebook other than 01, the files of earlier notebooks."""
+    _ensure_corpus(corpus)
+    if first is None:
+        corpora.check_corpus(corpus, parameters.get("LABELS", {}))
+    if parameters.get("SCHEDULER"):
+        parallel.check_address(parameters["SCHEDULER"])
+    if first is not None:
+        _check_earlier_files(first, run)
+
+
+def _ensure_corpus(corpus: corpora.Corpus) -> None:
+    """Download a registered corpus that is missing.
+
+    Raises
+    ------
+    StudyError
+        It is missing and cannot be downloaded; the message says how to get it.
     """
     if corpus.is_own or corpora.has_audio(corpus.root):
         return
@@ -127,103 +148,125 @@ def _see_that_it_is_there(corpus: corpora.Corpus) -> None:
     fetch(corpus.name)
 
 
-def _prepare_extra(corpus: str, extra: Sequence[str]) -> None:
-    """Prepare extra corpora by the notebooks that write `PREPARED`, each in a run of its own, as if it were the only one.
+def _check_earlier_files(first: Path, run: str) -> None:
+    """Raise `StudyError` if a file that a notebook before `first` writes is missing.
 
-    One that was prepared before is prepared again, with the parameters of then, where its recordings or the code are others.
-
-    Raises
-    ------
-    StudyError
-        See `ensure_extra`; or a notebook fails.
-    """
-    for given, name in zip(extra, ensure_extra_corpora(corpus, extra), strict=True):
-        entry = corpora.get_corpus(given)
-        there = all((paths.OUT / name / file).exists() for file in expand_names(PREPARED))
-        if there and not entry.is_own and not corpora.has_audio(entry.root):
-            continue  # what was made of its recordings is all that is needed
-        _see_that_it_is_there(entry)
-        books = [book for book in list_notebooks() if {*expand_names(PREPARED)} & {*written_files(book)}]
-        stages = [Stage(book, name, given, {"CORPUS": given}).as_before() for book in books]
-        with _alone(name):
-            if there and all(stage.is_done() for stage in stages):
-                continue
-            corpora.check_corpus(entry, stages[0].parameters.get("LABELS", {}))
-            print(f"Preparing the extra corpus {name}:", flush=True)
-            corpora.run_folder(entry)
-            if failures := _run_notebooks(stages, again=False, forget=False):
-                raise StudyError(f"The extra corpus {name} cannot be prepared: {' '.join(failures.values())}")
-
-
-@contextlib.contextmanager
-def _alone(name: str) -> Iterator[None]:
-    """Keep a second run out of the same folder.
-
-    Raises
-    ------
-    StudyError
-        Another run is writing there.
-    """
-    paths.OUT.mkdir(parents=True, exist_ok=True)
-    with (paths.OUT / f".{name}.lock").open("w") as lock:  # beside the folder, which --fresh removes
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StudyError(
-                f"Another run is writing out/{name}: wait for it, or keep this one apart with --set VARIANT='\"other\"'."
-            ) from error
-        yield
-
-
-def _check_earlier(first: Path, name: str) -> None:
-    """Raise `StudyError` where a file that a notebook before `first` writes is not there.
-
-    Running that notebook now would give it other parameters than the user may have set then.
+    The earlier notebooks are not run instead, as they may have been run with other parameters.
     """
     for book in list_notebooks():
         if book.stem >= first.stem:
             return
         for file in written_files(book):
-            if not (paths.OUT / name / file).exists():
+            if not (paths.OUT / run / file).exists():
                 raise StudyError(
-                    f"--from {first.stem[:2]}: {file}, which {book.stem} writes, is not in out/{name}; run without --from."
+                    f"--from {first.stem[:2]}: {file}, which {book.stem} writes, is not in out/{run}; run without --from."
                 )
 
 
-def _run_notebooks(stages: list[Stage], *, again: bool, forget: bool) -> dict[str, str]:
-    """Execute and render the notebooks until one fails; returns the failed notebook and its message, or nothing.
+def _prepare_extra_corpora(corpus: str, extra: Sequence[str]) -> None:
+    """Prepare extra training corpora by the notebooks that write `PREPARED`, each in a run of its own.
+
+    A corpus that was prepared before is prepared again, with the same parameters, if its recordings or the code changed.
+
+    Raises
+    ------
+    StudyError
+        As `ser_utils.study.inputs.ensure_extra_corpora`; or a notebook fails.
+    """
+    prepared_files = expand_names(PREPARED)
+    for name, run in zip(extra, ensure_extra_corpora(corpus, extra), strict=True):
+        entry = corpora.get_corpus(name)
+        is_prepared = all((paths.OUT / run / file).exists() for file in prepared_files)
+        if is_prepared and not entry.is_own and not corpora.has_audio(entry.root):
+            continue  # the prepared files are enough
+        _ensure_corpus(entry)
+        books = [book for book in list_notebooks() if {*prepared_files} & {*written_files(book)}]
+        stages = [Stage(book, run, name, {"CORPUS": name}).as_before() for book in books]
+        with _run_lock(run):
+            if is_prepared and all(stage.is_done() for stage in stages):
+                continue
+            corpora.check_corpus(entry, stages[0].parameters.get("LABELS", {}))
+            print(f"Preparing the extra corpus {run}:", flush=True)
+            corpora.run_folder(entry)
+            if failures := _run_notebooks(stages, rerun_unchanged=False, read_cache=True):
+                raise StudyError(f"The extra corpus {run} cannot be prepared: {' '.join(failures.values())}")
+
+
+def _prepare_folders(corpus: corpora.Corpus, run: str, variant: str, *, fresh: bool) -> None:
+    """Make the folders of a run, and remove earlier results (`fresh`) or unfinished files of a run that was stopped."""
+    corpora.run_folder(corpus, variant)  # before anything is removed: the folder may belong to another corpus
+    if fresh:
+        shutil.rmtree(paths.OUT / run, ignore_errors=True)
+        shutil.rmtree(paths.REPORTS / run, ignore_errors=True)
+        corpora.run_folder(corpus, variant)
+    for folder in (paths.out_dir(run), paths.OUT / run / "executed", paths.REPORTS / run):
+        paths.sweep(folder)
+
+
+@contextlib.contextmanager
+def _run_lock(run: str) -> Iterator[None]:
+    """Hold the lock of a run's folder, so that no second run writes there.
+
+    Raises
+    ------
+    StudyError
+        Another run holds it.
+    """
+    paths.OUT.mkdir(parents=True, exist_ok=True)
+    with (paths.OUT / f".{run}.lock").open("w") as lock:  # not in the folder, which --fresh removes
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StudyError(
+                f"Another run is writing out/{run}: wait for it, or give this run a name of its own with "
+                "--set VARIANT='\"other\"'."
+            ) from error
+        yield
+
+
+def _run_notebooks(stages: list[Stage], *, rerun_unchanged: bool, read_cache: bool) -> dict[str, str]:
+    """Execute and render the notebooks until one fails; return the failed notebook and its message, or an empty dictionary.
 
     Parameters
     ----------
     stages : list of Stage
-    again : bool
-        Whether notebooks are run whose results are there and would be the same.
-    forget : bool
-        Whether nothing is taken from the cache.
+    rerun_unchanged : bool
+        Whether notebooks are run whose results exist and would not change.
+    read_cache : bool
+        Whether earlier results are read from the cache.
     """
-    cache_read = {"SER_CACHE_READ": "off"} if forget else {}
-    for stage in stages:
-        book, name = stage.book, stage.run
-        print(f"{book.stem} ...", end=" ", flush=True)
-        if not again and stage.is_done():
+    variables = {} if read_cache else {"SER_CACHE_READ": "off"}
+    for number, stage in enumerate(stages):
+        print(f"{stage.book.stem} ...", end=" ", flush=True)
+        if not rerun_unchanged and stage.is_done():
             print("unchanged", flush=True)
             continue
-        began = time.monotonic()
-        stage.start()
-        executed = paths.out_dir(name) / "executed" / book.name
-        page = paths.REPORTS / name / f"{book.stem}.html"
-        page.unlink(missing_ok=True)  # a page of an earlier run must not pass for one of this run
-        with environment(**cache_read):
-            failed = execute_notebook(book, executed, stage.parameters)
-        render_notebook(executed, name, failed, corpora.get_corpus(stage.corpus).notice)
-        print(f"{time.monotonic() - began:.0f} s" if failed is None else f"FAILED\n  {failed}", flush=True)
-        if failed is not None:
-            for later in stages[stages.index(stage) + 1 :]:
+        start_time = time.monotonic()
+        with environment(**variables):
+            message = _run_stage(stage)
+        print(f"{time.monotonic() - start_time:.0f} s" if message is None else f"FAILED\n  {message}", flush=True)
+        if message is not None:
+            for later in stages[number + 1 :]:
                 later.start()
-                (paths.REPORTS / name / f"{later.book.stem}.html").unlink(missing_ok=True)
-            return {book.stem: failed}
-        stage.end()
+                _page(later).unlink(missing_ok=True)
+            return {stage.book.stem: message}
     return {}
+
+
+def _run_stage(stage: Stage) -> str | None:
+    """Execute and render one notebook; return None, or why it failed."""
+    stage.start()
+    executed = paths.out_dir(stage.run) / "executed" / stage.book.name
+    _page(stage).unlink(missing_ok=True)  # a page of an earlier run must not be taken for one of this run
+    message = execute_notebook(stage.book, executed, stage.parameters)
+    render_notebook(executed, stage.run, message, corpora.get_corpus(stage.corpus).notice)
+    if message is None:
+        stage.end()
+    return message
+
+
+def _page(stage: Stage) -> Path:
+    return paths.REPORTS / stage.run / f"{stage.book.stem}.html"
 
 
 def _relative(path: Path) -> Path:

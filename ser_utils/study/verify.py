@@ -23,7 +23,7 @@ FAILURES = ("differs", "missing")
 STATUSES = (*FAILURES, "same", "new", "not here")
 
 
-def choose_corpus(name: str | None) -> str:
+def corpus_to_verify(name: str | None) -> str:
     """Corpus to compare: the one named, otherwise EMOVO if its audio or manifest exists, otherwise the demo corpus.
 
     A user's own corpus is named by its path, or by the name of its folder in ``out/``.
@@ -148,7 +148,7 @@ def command(corpus: str | None, *, variant: str = "", against: str | None = None
     Parameters
     ----------
     corpus : str, optional
-        Corpus of the run; see `choose_corpus` for the default.
+        Corpus of the run; see `corpus_to_verify` for the default.
     variant : str
         VARIANT of the run.
     against : str, optional
@@ -159,7 +159,7 @@ def command(corpus: str | None, *, variant: str = "", against: str | None = None
     int
         Exit status: 1 if a file differs or is missing, otherwise 0.
     """
-    chosen = choose_corpus(corpus)
+    chosen = corpus_to_verify(corpus)
     run = paths.run_name(corpora.get_corpus(chosen).name, variant)
     if against is None:
         table, where = compare_with_manifest(run, chosen), "in the manifest"
