@@ -17,7 +17,10 @@ from ser_utils.evaluation import folds, protocols
 from ser_utils.evaluation.leakage import LeakError
 from ser_utils.experiments import baseline_runs, experiment
 from ser_utils.experiments.baseline_runs import run_baseline
-from ser_utils.experiments.experiment import RunSettings, System
+from ser_utils.experiments.data import load_data
+from ser_utils.experiments.fits import as_input, final_model, fit_system, make_fits, network_of, predict_probabilities
+from ser_utils.experiments.selection import inner_fits
+from ser_utils.experiments.systems import RunSettings, System, study_limits, systems_by_norm, usable_norms
 from ser_utils.models import baselines
 from ser_utils.models.baselines import BASELINES
 
@@ -53,7 +56,7 @@ def tables():
 
 
 def load(tables, **changes):
-    return experiment.load_data(*tables, **{"drop": [], "rename": {}, **changes})
+    return load_data(*tables, **{"drop": [], "rename": {}, **changes})
 
 
 def run(system, data, protocol, **options):
@@ -164,19 +167,17 @@ def test_sequences_go_the_way_of_rows(sequences, norm):
     table = experiment.prediction_table(result.fitted, data, system, "speaker")
     assert len(table) == 48 and (table.variant == ORIGINAL).all()
     (fit, done), *_ = result.fitted.values()
-    np.testing.assert_allclose(
-        experiment.predict_probabilities(system, data, fit, done, data.x[fit.test]), done.probabilities, atol=1e-4
-    )
-    network = experiment.network_of(system, data, fit, done)
-    whole = network.predict(experiment.as_input(data.x[fit.test]), verbose=0)
+    np.testing.assert_allclose(predict_probabilities(system, data, fit, done, data.x[fit.test]), done.probabilities, atol=1e-4)
+    network = network_of(system, data, fit, done)
+    whole = network.predict(as_input(data.x[fit.test]), verbose=0)
     np.testing.assert_allclose(whole, done.probabilities, atol=1e-4)
 
 
 def test_inner_folds_leave_out_each_training_speaker_and_never_meet_the_test(tables):
     data = load(tables)
     made = folds.folds_by_seed(folds.make_folds(data.rows, protocol="speaker", seeds=[0], n_folds=3), "speaker", [0])
-    outer = experiment.make_fits(made, data, augmented=True)[0, 2]
-    inner = experiment.inner_fits(outer, data.rows, epochs=3)
+    outer = make_fits(made, data, augmented=True)[0, 2]
+    inner = inner_fits(outer, data.rows, epochs=3)
     assert set(inner) == {"a", "c", "d"}
     for name, fit in inner.items():
         assert set(data.rows.speaker.iloc[fit.validation]) == {name} and set(data.rows.variant.iloc[fit.validation]) == {
@@ -187,7 +188,7 @@ def test_inner_folds_leave_out_each_training_speaker_and_never_meet_the_test(tab
 
 def test_a_leak_stops_the_run_before_anything_is_trained(tables, monkeypatch):
     data = load(tables)
-    monkeypatch.setattr(experiment, "fit_all", lambda *_, **__: pytest.fail("it was trained"))
+    monkeypatch.setattr("ser_utils.experiments.fits.fit_all", lambda *_, **__: pytest.fail("it was trained"))
     made = folds.make_folds(data.rows, protocol="sentence", seeds=[0], n_folds=3)
     with pytest.raises(LeakError, match="speaker"):
         experiment.run_protocol(ORIGINAL_MLP, data, folds.folds_by_seed(made, "sentence", [0]), protocol="speaker")
@@ -233,8 +234,8 @@ def test_as_published_stops_each_fold_by_its_validation_rows(tables):
     result = run(ORIGINAL_MLP, data, "as_published")
     assert all(done.weights == [] for _, done in result.fitted.values()), "of hundreds of fits nobody needs the weights"
     fits = {key: replace(fit, keep_weights=True) for key, (fit, _) in result.fitted.items()}
-    fit, done = experiment.fit_system(ORIGINAL_MLP, data, fits, batch_size=16, desc="again")[0, 1]
-    network = experiment.network_of(ORIGINAL_MLP, data, fit, done)
+    fit, done = fit_system(ORIGINAL_MLP, data, fits, batch_size=16, desc="again")[0, 1]
+    network = network_of(ORIGINAL_MLP, data, fit, done)
     by_hand = (network.predict(data.x[fit.validation], verbose=0).argmax(axis=1) == data.y[fit.validation]).mean()
     assert experiment.cross_validation(result.fitted).accuracy[0] == pytest.approx(by_hand, abs=1e-6)
 
@@ -309,23 +310,32 @@ def test_unknown_baseline_lists_what_there_is():
     [
         ({"model": "cnnn"}, "Unknown model 'cnnn': expected one of original_mlp, mlp, cnn, lstm"),
         ({"features": "mfcc"}, "Unknown feature set 'mfcc': expected one of original38, functionals, log_mel"),
-        ({"model": "cnn"}, "'cnn' takes sequences of frames, which 'functionals' is not: expected FEATURES among log_mel"),
-        ({"features": "log_mel"}, "'mlp' takes one row a clip, which 'log_mel' is not: .* among original38, functionals"),
+        (
+            {"model": "cnn"},
+            "'cnn' takes sequences of frames, which the feature set 'functionals' does not provide: expected FEATURES among log_mel",
+        ),
+        (
+            {"features": "log_mel"},
+            "'mlp' takes one row per clip, which the feature set 'log_mel' does not provide: .* among original38, functionals",
+        ),
         ({"speaker_norms": []}, "SPEAKER_NORMS is .*: expected one or both of none, speaker"),
         ({"speaker_norms": ["none", "room"]}, "SPEAKER_NORMS is .*: expected one or both of none, speaker"),
-        ({"model": "original_mlp", "features": "original38"}, "is tested anyway: name another"),
+        (
+            {"model": "original_mlp", "features": "original38"},
+            "is the original system, which every run tests: set another MODEL or FEATURES",
+        ),
     ],
 )
 def test_wrong_names_of_a_system_are_told_at_once(wrong, message):
     named = {"model": "mlp", "features": "functionals", "speaker_norms": ["none"]} | wrong
     with pytest.raises(StudyError, match=message):
-        experiment.systems_by_norm(*named.values())
+        systems_by_norm(*named.values())
 
 
 def test_a_system_for_each_normalisation():
-    found = experiment.systems_by_norm("mlp", "functionals", ["none", "speaker"])
+    found = systems_by_norm("mlp", "functionals", ["none", "speaker"])
     assert found == {norm: System("mlp", "functionals", norm) for norm in ("none", "speaker")}
-    twisted = experiment.systems_by_norm("mlp", "functionals", ["speaker", "none", "none"])
+    twisted = systems_by_norm("mlp", "functionals", ["speaker", "none", "none"])
     assert list(twisted) == ["none", "speaker"], "the order is the same however they are named"
 
 
@@ -338,7 +348,7 @@ def test_trying_augmentation_takes_no_more_steps_than_doing_without(tables):
 
 def test_final_model_takes_features_as_extracted(tables):
     data = load(tables)
-    final = experiment.final_model(ORIGINAL_MLP, data, epochs=30, settings={}, batch_size=16)
+    final = final_model(ORIGINAL_MLP, data, epochs=30, settings={}, batch_size=16)
     assert (final.predict(data.x, verbose=0).argmax(axis=1) == data.y).mean() > 0.9
 
 
@@ -392,7 +402,7 @@ def test_with_two_speakers_one_is_tested_and_clips_of_the_other_choose(tables):
     data = load((features[features.file.isin(utterances.file)], utterances))
     result = run(System("mlp", "f"), data, "speaker")
     for fit, _ in result.fitted.values():
-        inner = experiment.inner_fits(fit, data.rows, 3)
+        inner = inner_fits(fit, data.rows, 3)
         assert len(inner) == 4 and len({data.rows.speaker.iloc[fit.test[0]], *data.rows.speaker.iloc[fit.train]}) == 2
         for one in inner.values():
             assert not set(data.rows.file.iloc[one.train]) & set(data.rows.file.iloc[one.validation])
@@ -426,29 +436,27 @@ def test_baselines_without_speakers_and_with_a_class_that_a_fold_does_not_train(
 
 def test_normalisation_by_speaker_takes_known_speakers():
     known, unknown = pd.Series(["a", "b"]), pd.Series([UNKNOWN, UNKNOWN])
-    assert experiment.usable_norms(["none", "speaker"], known) == ["none", "speaker"]
-    assert experiment.usable_norms(["none", "speaker"], unknown) == ["none"]
-    assert experiment.usable_norms(["speaker", "none", "none"], known) == ["none", "speaker"], "each once, in their order"
+    assert usable_norms(["none", "speaker"], known) == ["none", "speaker"]
+    assert usable_norms(["none", "speaker"], unknown) == ["none"]
+    assert usable_norms(["speaker", "none", "none"], known) == ["none", "speaker"], "each once, in their order"
     with pytest.raises(StudyError, match="SPEAKER_NORMS is .*'room'.*: expected one or both of none, speaker"):
-        experiment.usable_norms(["none", "room"], known)
-    with pytest.raises(StudyError, match="this corpus has no two speakers that are known: add 'none'"):
-        experiment.usable_norms(["speaker"], unknown)
+        usable_norms(["none", "room"], known)
+    with pytest.raises(StudyError, match="needs two or more known speakers, and this corpus does not have them: add 'none'"):
+        usable_norms(["speaker"], unknown)
 
 
-def test_limits_of_a_corpus_are_said(tables):
+def test_limits_of_a_corpus_are_described(tables):
     rows, norms = load(tables).rows, ["none", "speaker"]
-    assert experiment.study_limits(rows, ["clip", "speaker"], wanted=["clip", "speaker"], speaker_norms=norms) == [
-        "The main protocol, which gives the headline, is `speaker`: a voice never heard.",
-        "Settings and epochs are chosen by inner folds that hold out training speakers.",
+    assert study_limits(rows, ["clip", "speaker"], wanted=["clip", "speaker"], speaker_norms=norms) == [
+        "The main protocol, which gives the headline result, is `speaker`: each fold tests unseen speakers.",
+        "Inner folds that hold out training speakers choose settings and epochs.",
     ]
-    said = "\n".join(
-        experiment.study_limits(rows.assign(speaker=UNKNOWN), ["clip"], wanted=["clip", "speaker"], speaker_norms=norms)
-    )
-    assert "is `clip`: a clip never heard, of voices that training may know" in said
-    assert "voice that training does not know" in said and "hold out training clips" in said
-    assert "`speaker_norm=speaker` is left out" in said and said.count("Left out, since `folds.csv`") == 1
+    text = "\n".join(study_limits(rows.assign(speaker=UNKNOWN), ["clip"], wanted=["clip", "speaker"], speaker_norms=norms))
+    assert "is `clip`: each fold tests unseen clips of speakers who may be in training" in text
+    assert "its results do not apply to unseen speakers" in text and "hold out training clips" in text
+    assert "`speaker_norm=speaker` is omitted" in text and text.count("Protocols without folds in `folds.csv`") == 1
     two = rows[rows.speaker.isin(["a", "b"])]
-    assert "With two speakers" in "".join(experiment.study_limits(two, ["speaker"], wanted=["speaker"], speaker_norms=norms))
+    assert "With two speakers" in "".join(study_limits(two, ["speaker"], wanted=["speaker"], speaker_norms=norms))
 
 
 def test_cross_validation_without_its_protocol_is_empty():

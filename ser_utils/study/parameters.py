@@ -12,7 +12,7 @@ from importlib.metadata import version
 
 from ser_utils import models
 from ser_utils.core.errors import StudyError
-from ser_utils.experiments import experiment, model_comparison
+from ser_utils.experiments import model_comparison, systems
 from ser_utils.features import augmentation
 from ser_utils.models import baselines
 from ser_utils.study.notebooks import list_notebooks
@@ -46,7 +46,7 @@ def check_names(parameters: Mapping, known: Mapping[str, Mapping]) -> None:
     protocols.check_protocols(protocols)
     protocols.main_protocol(protocols)
     baselines.check_baselines(classical)
-    experiment.systems_by_norm(model, features, norms)
+    systems.systems_by_norm(model, features, norms)
     models.with_random_search(models.get_model(model), search)
     model_comparison.check_models(others, search)
 

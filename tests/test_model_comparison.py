@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from test_experiment import tables, unnamed  # noqa: F401
-from test_more_speech import corpus
+from test_extra_corpora import corpus
 
 from ser_utils import models
 from ser_utils.core import paths
@@ -71,8 +71,12 @@ def test_each_network_once_more_with_extra_corpora(tables):  # noqa: F811
     ("names", "search", "message"),
     [
         (["mlp", "cnnn"], 0, "Unknown model 'cnnn': expected one of original_mlp, mlp, cnn, lstm"),
-        (["mlp", "mlp"], 0, "MODELS names 'mlp' twice"),
-        (["mlp", "original_mlp"], 3, "SEARCH is 3, but 'original_mlp' in MODELS names no settings to search"),
+        (["mlp", "mlp"], 0, "MODELS contains 'mlp' twice"),
+        (
+            ["mlp", "original_mlp"],
+            3,
+            "SEARCH is 3, but 'original_mlp' in MODELS has no settings to search: set SEARCH to 0, or remove 'original_mlp'",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_told_before_anything_is_trained(names, search, message, monkeypatch):

@@ -15,7 +15,10 @@ from ser_utils.corpora import download
 from ser_utils.evaluation import folds, leakage, protocols
 from ser_utils.evaluation.leakage import LeakError
 from ser_utils.experiments import baseline_runs, experiment, extra_corpora
-from ser_utils.experiments.experiment import Data, System
+from ser_utils.experiments.data import Data, normalise
+from ser_utils.experiments.fits import final_model, fit_system, make_fits
+from ser_utils.experiments.selection import inner_fits, inner_groups_of_corpus
+from ser_utils.experiments.systems import System
 from ser_utils.models import baselines, training
 from ser_utils.study import inputs, runner, stages
 
@@ -54,7 +57,7 @@ def extra():
 
 def joined(main, extra, speaker_norm="none"):
     kept, _ = extra_corpora.usable_extra_corpora(main, extra, drop=[], rename={})
-    x = experiment.normalise(main.x, main.rows, speaker_norm)
+    x = normalise(main.x, main.rows, speaker_norm)
     return extra_corpora.join_extra_corpora(replace(main, x=x), kept, speaker_norm=speaker_norm)
 
 
@@ -124,7 +127,7 @@ def test_a_corpus_without_a_shared_emotion_is_refused(main):
     other = {"dull": corpus("ab", ("boredom", "calm"), name="dull")}
     with pytest.raises(
         StudyError,
-        match="dull shares no emotion with the corpus: it has boredom, calm, and expected are some of joy, fear, anger",
+        match="dull shares no emotion with the main corpus: it has boredom, calm, expected some of joy, fear, anger",
     ):
         extra_corpora.usable_extra_corpora(main, other, drop=[], rename={})
 
@@ -132,7 +135,7 @@ def test_a_corpus_without_a_shared_emotion_is_refused(main):
 def test_a_corpus_that_holds_a_recording_of_the_main_one_is_refused(main, extra):
     rows = extra["other"].rows
     rows.loc[rows.file == "ajoy1", "audio_sha256"] = main.rows.audio_sha256[0]
-    with pytest.raises(StudyError, match="other holds 1 of the recordings that are to be tested"):
+    with pytest.raises(StudyError, match="other contains 1 of the main corpus' recordings, so it may contain test speakers"):
         extra_corpora.usable_extra_corpora(main, extra, drop=[], rename={})
 
 
@@ -143,12 +146,12 @@ def test_a_corpus_that_holds_a_recording_of_the_main_one_is_refused(main, extra)
 def test_extra_rows_train_in_every_fold_and_are_never_tested(main, extra, protocol):
     data = joined(main, extra)
     other = np.flatnonzero(leakage.is_extra(data.rows) & (data.rows.variant == ORIGINAL))
-    fits = experiment.make_fits(of(data, protocol), data, augmented=False)
+    fits = make_fits(of(data, protocol), data, augmented=False)
     for fit in fits.values():
         leakage.check_fit(data.rows, protocol=protocol, train=fit.train, test=fit.test)
         np.testing.assert_array_equal(fit.extra_rows, other)
         assert set(other) <= set(fit.train) and not set(other) & set(fit.test)
-    alone = experiment.make_fits(of(data, protocol), main, augmented=False)
+    alone = make_fits(of(data, protocol), main, augmented=False)
     for key, fit in alone.items():
         np.testing.assert_array_equal(np.setdiff1d(fits[key].train, other), fit.train)
         assert fit.extra_rows is None
@@ -156,8 +159,8 @@ def test_extra_rows_train_in_every_fold_and_are_never_tested(main, extra, protoc
 
 def test_inner_folds_hold_out_speakers_of_the_corpus_itself_and_train_on_the_rest(main, extra):
     data = joined(main, extra)
-    outer = experiment.make_fits(of(data), data, augmented=True)[0, 1]
-    inner = experiment.inner_fits(outer, data.rows, epochs=3)
+    outer = make_fits(of(data), data, augmented=True)[0, 1]
+    inner = inner_fits(outer, data.rows, epochs=3)
     assert set(inner) == {"b", "c", "d"}
     for name, fit in inner.items():
         assert set(data.rows.speaker.iloc[fit.validation]) == {name}
@@ -167,9 +170,9 @@ def test_inner_folds_hold_out_speakers_of_the_corpus_itself_and_train_on_the_res
 
 def test_the_scaler_hears_the_corpus_itself_alone(main, extra):
     data = joined(main, extra)
-    fit = replace(experiment.make_fits(of(data), data, augmented=False)[0, 1], epochs=2)
+    fit = replace(make_fits(of(data), data, augmented=False)[0, 1], epochs=2)
     louder = replace(data, x=np.where(leakage.is_extra(data.rows)[:, None], 9 * data.x, data.x))
-    done, other = (experiment.fit_system(MLP, one, {0: fit}, batch_size=0, desc="")[0][1] for one in (data, louder))
+    done, other = (fit_system(MLP, one, {0: fit}, batch_size=0, desc="")[0][1] for one in (data, louder))
     own = np.setdiff1d(fit.train, fit.extra_rows)
     for one in (done, other):
         np.testing.assert_allclose(one.scaler.mean_, data.x[own].mean(axis=0), rtol=1e-5)
@@ -180,12 +183,12 @@ def test_the_scaler_hears_the_corpus_itself_alone(main, extra):
 def test_extra_rows_are_taken_as_they_are_and_the_others_standardised(main, extra):
 
     data = joined(main, extra)
-    fit = experiment.make_fits(of(data), data, augmented=False)[0, 1]
+    fit = make_fits(of(data), data, augmented=False)[0, 1]
     scaler = training._scaler(data.x, fit)
     scaled = training._scaled(scaler, data.x, fit)
     np.testing.assert_array_equal(scaled[fit.extra_rows], data.x[fit.extra_rows])
     np.testing.assert_array_equal(scaled[fit.test], scaler.transform(data.x[fit.test]))
-    alone = training._scaler(main.x, experiment.make_fits(of(main), main, augmented=False)[0, 1])
+    alone = training._scaler(main.x, make_fits(of(main), main, augmented=False)[0, 1])
     np.testing.assert_allclose(alone.mean_, scaler.mean_)
 
 
@@ -197,8 +200,8 @@ def test_more_speech_teaches_what_too_little_does_not():
     large = {"other": corpus("abcdefghijkl", gain=50, seed=4, name="other", variants=(ORIGINAL,))}
     data, right = joined(small, large), {}
     for name, one in (("alone", small), ("with", data)):
-        fits = {key: replace(fit, epochs=10) for key, fit in experiment.make_fits(of(small), one, augmented=False).items()}
-        table = experiment.prediction_table(experiment.fit_system(MLP, one, fits, batch_size=8, desc=""), one, MLP, "speaker")
+        fits = {key: replace(fit, epochs=10) for key, fit in make_fits(of(small), one, augmented=False).items()}
+        table = experiment.prediction_table(fit_system(MLP, one, fits, batch_size=8, desc=""), one, MLP, "speaker")
         right[name] = (table.emotion == table.predicted).mean()
         assert sorted(table.file) == sorted(small.rows.file)
     assert right["with"] > right["alone"] and right["with"] > 0.6
@@ -211,13 +214,13 @@ def test_the_whole_way_under_the_protocol_that_chooses(main, extra):
     assert sorted(table.file) == sorted(main.rows.file.unique())
     assert set(result.selection.test_speaker) == set("abcd")
     assert list(table.filter(like="p_")) == ["p_joy", "p_fear", "p_anger"]
-    final = experiment.final_model(MLP, data, epochs=10, settings={})
+    final = final_model(MLP, data, epochs=10, settings={})
     normalise = final.get_layer("normalise_by_training_rows")
     np.testing.assert_allclose(normalise.mean, main.x[main.rows.variant == ORIGINAL].mean(axis=0)[None], rtol=1e-4)
 
 
 def test_fits_without_extra_rows_stay_as_they_are(main):
-    fit = experiment.make_fits(of(main), main, augmented=False)[0, 1]
+    fit = make_fits(of(main), main, augmented=False)[0, 1]
 
     assert [name for name, _ in training._rows(fit)] == ["train", "test"]
     assert training._scaler(main.x, fit).n_samples_seen_ == len(fit.train)
@@ -228,7 +231,7 @@ def test_fits_without_extra_rows_stay_as_they_are(main):
 
 def test_planted_leaks_through_an_extra_corpus_are_caught(main, extra):
     data = joined(main, extra)
-    fit = experiment.make_fits(of(data, "speaker_sentence"), data, augmented=True)[0, 1]
+    fit = make_fits(of(data, "speaker_sentence"), data, augmented=True)[0, 1]
     caught = leakage.plant_leaks(data.rows, train=fit.train, test=fit.test)
     assert "1 row of another corpus is in test" in caught["a clip of an extra corpus, scored"]
     assert "is in selection; extra corpora may train and nothing else" in caught["settings chosen on an extra corpus"]
@@ -265,9 +268,9 @@ def test_baselines_learn_from_an_extra_corpus_whatever_its_level(main, extra, na
 
 def test_baselines_choose_on_speakers_of_the_corpus_itself(main, extra):
     data = joined(main, extra)
-    fit = experiment.make_fits(of(data), data, augmented=False)[0, 1]
+    fit = make_fits(of(data), data, augmented=False)[0, 1]
     rows = data.rows.iloc[fit.train]
-    inner = baseline_runs._inner(experiment.inner_groups_of_corpus(rows, "speaker")[1])
+    inner = baselines.inner_folds(inner_groups_of_corpus(rows, "speaker")[1])
     assert [set(rows.speaker.iloc[held]) for _, held in inner] == [{"b"}, {"c"}, {"d"}]
     for train, held in inner:
         assert len(train) + len(held) == len(rows) and leakage.is_extra(rows)[train].sum() == len(fit.extra_rows)

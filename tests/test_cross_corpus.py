@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from test_more_speech import corpus, quick  # noqa: F401  networks that train for a moment
+from test_extra_corpora import corpus, quick  # noqa: F401  networks that train for a moment
 
-from ser_utils import corpora
+from ser_utils import corpora, models
 from ser_utils.core.errors import StudyError
 from ser_utils.core.tables import FOLD_COLUMNS, ORIGINAL, UNKNOWN
 from ser_utils.evaluation import folds
 from ser_utils.evaluation.leakage import LeakError
-from ser_utils.experiments import cross_corpus, experiment
+from ser_utils.experiments import cross_corpus
 from ser_utils.figures import cross_corpus as cross_corpus_figures
 
 
@@ -127,7 +127,7 @@ def test_networks_run_for_each_seed_under_their_defaults(tables, cut, monkeypatc
     seen, fit = [], cross_corpus.fit_system
     monkeypatch.setattr(cross_corpus, "fit_system", lambda *args, **how: seen.extend(args[2].values()) or fit(*args, **how))
     found = matrix(tables, cut, models=["mlp", "svm"], seeds=[0, 1])
-    entry = experiment.get_model("mlp")
+    entry = models.get_model("mlp")
     assert {(one.epochs, one.stop_early, tuple(one.settings.items())) for one in seen} == {
         (entry.epochs, False, tuple(entry.choices[0].items()))
     }
@@ -135,7 +135,7 @@ def test_networks_run_for_each_seed_under_their_defaults(tables, cut, monkeypatc
 
 
 def test_corpora_of_which_nothing_can_be_tested_are_refused(tables, cut):
-    with pytest.raises(StudyError, match="Of there, dull no two share two emotions or more"):
+    with pytest.raises(StudyError, match="No two of the corpora there, dull share two or more emotions: set EXTRA_CORPORA"):
         matrix({name: tables[name] for name in ("there", "dull")}, {"there": cut["dull"], "dull": cut["dull"]})
 
 

@@ -12,6 +12,7 @@ from ser_utils.evaluation import folds, protocols
 from ser_utils.evaluation.calibration import apply_temperature, fit_temperature, from_predictions, of_norm, tempered
 from ser_utils.evaluation.leakage import LeakError
 from ser_utils.experiments import analysis, experiment
+from ser_utils.experiments.systems import RunSettings
 
 
 def test_importance_falls_on_the_family_that_tells(tables):  # noqa: F811
@@ -73,9 +74,7 @@ def test_a_calibration_that_saw_the_test_speaker_is_caught(tables):  # noqa: F81
 def test_temperatures_of_clips_are_by_seed_and_fold(tables):  # noqa: F811
     data = load((tables[0], tables[1].assign(speaker=UNKNOWN)))
     made = folds.folds_by_seed(folds.make_folds(data.rows, protocol="clip", seeds=[0, 1], n_folds=2), "clip", [0, 1])
-    result = experiment.run_protocol(
-        ORIGINAL_MLP, data, made, protocol="clip", settings=experiment.RunSettings("clip", batch_size=16)
-    )
+    result = experiment.run_protocol(ORIGINAL_MLP, data, made, protocol="clip", settings=RunSettings("clip", batch_size=16))
     found = analysis.temperatures(data, result, protocol="clip")
     assert list(found) == ["seed", "fold", "temperature"] and len(found) == 4
     predicted = experiment.prediction_table(result.fitted, data, ORIGINAL_MLP, "clip")
