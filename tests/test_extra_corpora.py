@@ -20,7 +20,7 @@ from ser_utils.experiments.fits import final_model, fit_system, make_fits
 from ser_utils.experiments.selection import inner_fits, inner_groups_of_corpus
 from ser_utils.experiments.systems import System
 from ser_utils.models import baselines, training
-from ser_utils.study import inputs, runner, stages
+from ser_utils.study import inputs, notebooks, runner, stages
 
 MLP = System("mlp", "f")
 
@@ -292,7 +292,7 @@ def runs(tmp_path, monkeypatch):
         monkeypatch.setattr(paths, name, tmp_path / name.lower())
     paths.NOTEBOOKS.mkdir()
     for name in ("demo", "emovo"):
-        for file in runner.PREPARED:
+        for file in notebooks.expand_names(runner.PREPARED):
             (paths.out_dir(name) / file).write_text(f"{file} of {name}")
 
 
@@ -326,7 +326,7 @@ def test_an_extra_corpus_that_is_not_there_is_told_and_where_to_get_it(tmp_path,
         except StudyError as error:
             return str(error)
 
-    monkeypatch.setattr(runner, "execute_notebook", execute)
+    monkeypatch.setattr(inputs, "execute_notebook", execute)
     with pytest.raises(
         StudyError, match=r"01_explore, which writes it, failed: EMOVO is not in .*: no such folder. Get it with"
     ):

@@ -123,8 +123,8 @@ def study_limits(rows: pd.DataFrame, protocols: list[str], *, wanted: list[str],
         sentences.append("With two speakers, training has one speaker, so the inner folds hold out clips of that speaker.")
     if missing := [name for name in wanted if name not in protocols]:
         sentences.append(
-            f"Protocols without folds in `folds.csv` are omitted: {', '.join(missing)}. `02_augment_features` gives the reasons."
+            f"Protocols without folds in `folds.csv` are left out: {', '.join(missing)}; see `02_augment_features`."
         )
     for norm in set(speaker_norms) - set(usable_norms(speaker_norms, rows.speaker)):
-        sentences.append(f"`speaker_norm={norm}` is omitted: it needs two or more speakers, all of them known.")
+        sentences.append(f"`speaker_norm={norm}` is left out: it needs two or more speakers, all of them known.")
     return sentences
