@@ -1,4 +1,4 @@
-"""From tables to predictions."""
+"""From feature tables to predictions of one system."""
 
 import itertools
 import warnings
@@ -29,7 +29,7 @@ ORIGINAL_MLP, MLP = System("original_mlp", "f"), System("mlp", "f", "speaker")
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, tmp_path):
-    """Networks that train for a moment only, and a cache of the test's own that is written but not read."""
+    """Networks that train for a few epochs, and a temporary cache that is written but not read."""
     monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
     monkeypatch.setenv("SER_CACHE_READ", "off")
     for name, entry in models.MODELS.items():
@@ -38,9 +38,9 @@ def quick(monkeypatch, tmp_path):
 
 @pytest.fixture
 def tables():
-    """Features and utterances of 4 speakers x 3 emotions x 4 sentences; the emotion is plain in the features.
+    """Features and utterances of 4 speakers x 3 emotions x 4 sentences; the features separate the emotions clearly.
 
-    Each speaker adds an offset of their own, so that normalisation by speaker matters.
+    Each speaker has an offset, so that per-speaker normalisation matters.
     """
     rng = np.random.default_rng(0)
     plan = list(itertools.product("abcd", ("anger", "joy", "fear"), "1234"))
@@ -105,8 +105,8 @@ def test_normalisation_by_speaker_uses_that_speakers_own_original_clips(tables):
 
 
 @pytest.mark.parametrize("system", [ORIGINAL_MLP, MLP], ids=["original", "study"])
-def test_the_test_speaker_changes_nothing_but_its_own_answers(tables, system):
-    """Its clips, whatever they are, change neither the choice of settings and epochs nor the weights."""
+def test_clips_of_the_test_speaker_change_only_its_own_predictions(tables, system):
+    """Its clips change neither the chosen settings and epochs nor the weights."""
     data = load(tables)
     spoiled = replace(data, x=np.where((data.rows.speaker == "a").to_numpy()[:, None], -30 * data.x, data.x))
     before, after = run(system, data, "speaker"), run(system, spoiled, "speaker")
@@ -119,7 +119,7 @@ def test_the_test_speaker_changes_nothing_but_its_own_answers(tables, system):
     assert not np.array_equal(done.probabilities, other.probabilities)
 
 
-def test_settings_searched_are_listed_with_inner_scores_and_the_best_is_taken(tables):
+def test_selection_lists_inner_scores_and_takes_the_best_settings(tables):
     result = run(MLP, load(tables, speaker_norm="speaker"), "speaker")
     assert list(result.selection) == ["fold", "test_speaker", "settings", "epochs", "inner_score", "chosen"]
     for fold, tried in result.selection.groupby("fold"):
@@ -142,7 +142,7 @@ def test_a_search_adds_settings_that_inner_folds_choose_among(tables):
 
 @pytest.fixture
 def sequences(tables):
-    """The same clips as sequences: each row of features at a pace of its own, with some noise."""
+    """The same clips as sequences: each row of features repeated a random number of times, with some noise."""
     rng, (features, utterances) = np.random.default_rng(1), tables
     values = features.drop(columns=["file", "variant"]).to_numpy(np.float32)
     frames = [np.repeat(row[None], n, axis=0) for row, n in zip(values, rng.integers(8, 20, len(values)), strict=True)]
@@ -151,7 +151,7 @@ def sequences(tables):
 
 
 @pytest.mark.parametrize("norm", ["none", "speaker"])
-def test_sequences_go_the_way_of_rows(sequences, norm):
+def test_sequences_are_trained_and_tested_like_rows(sequences, norm):
     data = load(sequences, speaker_norm=norm)
     assert data.x.shape == (96,) and len(data.names) == 4
     if norm == "speaker":
@@ -173,7 +173,7 @@ def test_sequences_go_the_way_of_rows(sequences, norm):
     np.testing.assert_allclose(whole, done.probabilities, atol=1e-4)
 
 
-def test_inner_folds_leave_out_each_training_speaker_and_never_meet_the_test(tables):
+def test_inner_folds_leave_out_each_training_speaker_and_exclude_test_rows(tables):
     data = load(tables)
     made = folds.folds_by_seed(folds.make_folds(data.rows, protocol="speaker", seeds=[0], n_folds=3), "speaker", [0])
     outer = make_fits(made, data, augmented=True)[0, 2]
@@ -203,20 +203,20 @@ def test_every_protocol_predicts_and_names_each_file_and_its_truth(tables, proto
     table = experiment.prediction_table(result.fitted, data, MLP, protocol)
     assert list(table) == [*PREDICTION_COLUMNS, "p_joy", "p_fear", "p_anger"]
     assert all(e in f for e, f in zip(table.emotion, table.file, strict=True))
-    assert (table.emotion == table.predicted).mean() > 0.75, "what is plain in the features must be found"
+    assert (table.emotion == table.predicted).mean() > 0.75, "the features separate the emotions clearly"
     if protocol != "as_published":
         assert sorted(table.file) == sorted(data.rows.file.unique()) and set(table.variant) == {ORIGINAL}
         assert set(data.rows.variant.iloc[result.fitted[0, 1][0].train]) == {ORIGINAL}, "this network trains on original clips"
 
 
-def test_augmented_rows_train_where_asked(tables):
+def test_augmented_rows_are_training_rows_if_requested(tables):
     data = load(tables)
     for augmented, variants in ((True, {ORIGINAL, "noise"}), (False, {ORIGINAL})):
         fit = run(MLP, data, "sentence", augmented=augmented).fitted[0, 1][0]
         assert set(data.rows.variant.iloc[fit.train]) == variants
 
 
-def test_several_protocols_at_once_give_what_each_gives_alone(tables):
+def test_protocols_run_together_give_the_same_results_as_one_by_one(tables):
     data = load(tables)
     by_protocol = {
         name: folds.folds_by_seed(folds.make_folds(data.rows, protocol=name, seeds=[0], n_folds=3), name, [0])
@@ -232,7 +232,7 @@ def test_several_protocols_at_once_give_what_each_gives_alone(tables):
 def test_as_published_stops_each_fold_by_its_validation_rows(tables):
     data = load(tables)
     result = run(ORIGINAL_MLP, data, "as_published")
-    assert all(done.weights == [] for _, done in result.fitted.values()), "of hundreds of fits nobody needs the weights"
+    assert all(done.weights == [] for _, done in result.fitted.values()), "the weights are not needed"
     fits = {key: replace(fit, keep_weights=True) for key, (fit, _) in result.fitted.items()}
     fit, done = fit_system(ORIGINAL_MLP, data, fits, batch_size=16, desc="again")[0, 1]
     network = network_of(ORIGINAL_MLP, data, fit, done)
@@ -326,7 +326,7 @@ def test_unknown_baseline_lists_what_there_is():
         ),
     ],
 )
-def test_wrong_names_of_a_system_are_told_at_once(wrong, message):
+def test_wrong_names_of_a_system_are_refused(wrong, message):
     named = {"model": "mlp", "features": "functionals", "speaker_norms": ["none"]} | wrong
     with pytest.raises(StudyError, match=message):
         systems_by_norm(*named.values())
@@ -339,7 +339,7 @@ def test_a_system_for_each_normalisation():
     assert list(twisted) == ["none", "speaker"], "the order is the same however they are named"
 
 
-def test_trying_augmentation_takes_no_more_steps_than_doing_without(tables):
+def test_augmentation_does_not_add_training_steps(tables):
     data = load(tables)
     plain, more = (run(MLP, data, "speaker", augmented=augmented) for augmented in (False, True))
     assert plain.curves.epoch.max() == 12 and more.curves.epoch.max() == 6
@@ -377,8 +377,8 @@ def test_without_speakers_each_seed_and_fold_of_clips_chooses_for_itself(tables)
         assert chosen == fit.epochs
 
 
-def test_clips_tested_by_one_seed_do_not_choose_for_it_by_way_of_another(tables):
-    """What a fold tests is in another seed's training: that seed's inner folds must not decide here."""
+def test_test_clips_of_a_seed_do_not_affect_its_settings_through_another_seed(tables):
+    """The test rows of a fold are training rows of another seed, whose inner folds must not decide for this one."""
     data = load(unnamed(tables))
     made = folds.folds_by_seed(folds.make_folds(data.rows, protocol="clip", seeds=[0, 1], n_folds=2), "clip", [0, 1])
     test = next(roles["test"] for _, roles in folds.iter_folds(made[0], data.rows))
@@ -428,13 +428,13 @@ def test_baselines_without_speakers_and_with_a_class_that_a_fold_does_not_train(
         table = run_baseline(name, data, {0: made}, protocol="clip", features="f", speaker_norm="none")
     assert (table.filter(like="p_").sum(axis=1) - 1).abs().max() < 1e-2
     if name != "chance":
-        assert (table.p_joy[table.fold == 1] == 0).all(), "nothing was learned of it"
+        assert (table.p_joy[table.fold == 1] == 0).all(), "training has no clip of this class"
     if name not in ("chance", "majority"):
         rest = table[table.emotion != "joy"]
         assert (rest.emotion == rest.predicted).mean() > 0.75
 
 
-def test_normalisation_by_speaker_takes_known_speakers():
+def test_per_speaker_normalisation_needs_known_speakers():
     known, unknown = pd.Series(["a", "b"]), pd.Series([UNKNOWN, UNKNOWN])
     assert usable_norms(["none", "speaker"], known) == ["none", "speaker"]
     assert usable_norms(["none", "speaker"], unknown) == ["none"]

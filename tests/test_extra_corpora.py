@@ -1,4 +1,4 @@
-"""Other corpora train as well, by their own statistics, and do nothing else."""
+"""Extra training corpora: standardised by their own statistics, never tested."""
 
 import itertools
 from dataclasses import replace
@@ -27,14 +27,14 @@ MLP = System("mlp", "f")
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, tmp_path):
-    """Networks that train for a moment only, and a cache of the test's own."""
+    """Networks that train for a few epochs, and a temporary cache."""
     monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
     entry = models.MODELS["mlp"]
     monkeypatch.setitem(models.MODELS, "mlp", replace(entry, max_epochs=10, epochs=10, choices=entry.choices[:2]))
 
 
 def corpus(speakers="abcd", emotions=("joy", "fear", "anger"), *, gain=1.0, seed=0, name="", variants=(ORIGINAL, "noise")):
-    """A table of speakers x emotions x two sentences x variants, in which the emotion is plain; `gain` is the microphone's."""
+    """A table of speakers x emotions x two sentences x variants, with clear emotions; `gain` is the recording level."""
     plan = list(itertools.product(speakers, emotions, "12", variants))
     rows = pd.DataFrame(plan, columns=["speaker", "emotion", "sentence", "variant"])
     rows.insert(0, "file", rows.speaker + rows.emotion + rows.sentence)
@@ -51,7 +51,7 @@ def main():
 
 @pytest.fixture
 def extra():
-    """The same names of speakers and files as in the corpus itself, another microphone, one emotion more and one fewer."""
+    """A corpus with the same names of speakers and files, another level, one emotion more and one fewer."""
     return {"other": corpus("ab", ("joy", "fear", "boredom"), gain=50, seed=1, name="other")}
 
 
@@ -62,7 +62,7 @@ def joined(main, extra, speaker_norm="none"):
 
 
 def of(data, protocol="speaker", seeds=(0,)):
-    """Folds of the corpus itself, as its own run made them."""
+    """Folds of the main corpus, as made in its own run."""
     rows = data.rows[~leakage.is_extra(data.rows)]
     return folds.folds_by_seed(folds.make_folds(rows, protocol=protocol, seeds=list(seeds), n_folds=3), protocol, list(seeds))
 
@@ -70,7 +70,7 @@ def of(data, protocol="speaker", seeds=(0,)):
 # Joining
 
 
-def test_rows_of_an_extra_corpus_stand_behind_under_names_of_their_own(main, extra):
+def test_rows_of_an_extra_corpus_are_appended_with_prefixed_names(main, extra):
     data = joined(main, extra)
     own, other = data.rows[: len(main.rows)], data.rows[len(main.rows) :]
     pd.testing.assert_frame_equal(own.drop(columns=EXTRA_CORPUS), main.rows)
@@ -168,7 +168,7 @@ def test_inner_folds_hold_out_speakers_of_the_corpus_itself_and_train_on_the_res
         np.testing.assert_array_equal(fit.extra_rows, outer.extra_rows)
 
 
-def test_the_scaler_hears_the_corpus_itself_alone(main, extra):
+def test_the_scaler_is_fitted_on_the_main_corpus_only(main, extra):
     data = joined(main, extra)
     fit = replace(make_fits(of(data), data, augmented=False)[0, 1], epochs=2)
     louder = replace(data, x=np.where(leakage.is_extra(data.rows)[:, None], 9 * data.x, data.x))
@@ -177,7 +177,7 @@ def test_the_scaler_hears_the_corpus_itself_alone(main, extra):
     for one in (done, other):
         np.testing.assert_allclose(one.scaler.mean_, data.x[own].mean(axis=0), rtol=1e-5)
         assert one.scaler.n_samples_seen_ == len(own)
-    assert not np.array_equal(done.probabilities, other.probabilities), "the extra rows do train"
+    assert not np.array_equal(done.probabilities, other.probabilities), "the extra rows are training rows"
 
 
 def test_extra_rows_are_taken_as_they_are_and_the_others_standardised(main, extra):
@@ -192,8 +192,8 @@ def test_extra_rows_are_taken_as_they_are_and_the_others_standardised(main, extr
     np.testing.assert_allclose(alone.mean_, scaler.mean_)
 
 
-def test_more_speech_teaches_what_too_little_does_not():
-    """Few and noisy clips to train on: with another corpus, at fifty times the level, the test speakers are understood."""
+def test_an_extra_corpus_improves_training_on_few_clips():
+    """Few and noisy training clips; the extra corpus has fifty times the level."""
     small = corpus("abcd", seed=3, variants=(ORIGINAL,))
     rng = np.random.default_rng(5)
     small = replace(small, x=(small.x + rng.normal(scale=2.0, size=small.x.shape)).astype(np.float32))
@@ -207,7 +207,7 @@ def test_more_speech_teaches_what_too_little_does_not():
     assert right["with"] > right["alone"] and right["with"] > 0.6
 
 
-def test_the_whole_way_under_the_protocol_that_chooses(main, extra):
+def test_extra_corpora_under_the_main_protocol(main, extra):
     data = joined(main, extra)
     result = experiment.run_protocol(MLP, data, of(data), protocol="speaker")
     table = experiment.prediction_table(result.fitted, data, MLP, "speaker")
@@ -309,14 +309,14 @@ def test_extra_corpora_are_named_by_their_runs(runs):
         (["emo"], "Unknown corpus 'emo': expected one of demo, emovo"),
     ],
 )
-def test_wrong_extra_corpora_are_told_at_once(runs, extra, message):
+def test_wrong_extra_corpora_are_refused(runs, extra, message):
     with pytest.raises(StudyError, match=message):
         inputs.ensure_extra_corpora("demo", extra, "utterances.csv")
     with pytest.raises(StudyError, match=message):
         inputs.ensure_extra_corpora("DEMO", extra, "utterances.csv")
 
 
-def test_an_extra_corpus_that_is_not_there_is_told_and_where_to_get_it(tmp_path, monkeypatch):
+def test_a_missing_extra_corpus_is_refused_with_its_source(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "OUT", tmp_path / "out")
     monkeypatch.setattr(paths, "DATA", tmp_path / "data")
 
@@ -347,7 +347,7 @@ def test_extra_corpora_are_downloaded_or_asked_for_before_anything_runs(tmp_path
     assert asked == ["emodb"]
 
 
-def test_a_stage_follows_from_its_extra_corpora(runs):
+def test_a_stage_depends_on_its_extra_corpora(runs):
     import nbformat
 
     book = paths.NOTEBOOKS / "03_train.ipynb"

@@ -22,15 +22,8 @@ PRIOR_CLIPS = 5
 def temperatures(data: Data, result: Result, *, protocol: str = "speaker") -> pd.DataFrame:
     """Fit the temperature of each fold's probabilities (Guo et al., ICML 2017) on the validation rows of its inner folds.
 
-    The probabilities are those of the inner fits that chose the settings, at the chosen epoch.
-
-    Parameters
-    ----------
-    data : Data
-    result : Result
-        Of the main protocol.
-    protocol : str
-        The main protocol.
+    The probabilities are those of the inner fits that chose the settings, at the chosen epoch; `result` and `protocol` are
+    those of the main protocol.
 
     Returns
     -------
@@ -57,17 +50,7 @@ def temperatures(data: Data, result: Result, *, protocol: str = "speaker") -> pd
 def importance(system: System, data: Data, result: Result, *, n_repeats: int = 5, seed: int = 0) -> pd.DataFrame:
     """Compute permutation importance (Breiman, 2001) of each feature family on test clips.
 
-    The values of a family are permuted among the test clips of one speaker.
-
-    Parameters
-    ----------
-    system : System
-    data : Data
-    result : Result
-    n_repeats : int
-        Permutations per family.
-    seed : int
-        Seed of the permutations.
+    The values of a family are permuted among the test clips of one speaker, `n_repeats` times.
 
     Returns
     -------

@@ -28,23 +28,10 @@ def run_baseline(
     speaker_norm: str,
     execution: Execution = Execution(),
 ) -> pd.DataFrame:
-    """Train and test one baseline under one protocol.
+    """Train and test one baseline under one protocol; `features` and `speaker_norm` describe `data`.
 
     A baseline without randomness runs for the first seed only. Probabilities are those of the classifier, or the softmax of
     its decision values if it has none. Earlier fits come from the cache (`ser_utils.core.cache`).
-
-    Parameters
-    ----------
-    name : str
-        A name in `ser_utils.models.baselines.BASELINES`.
-    data : Data
-    folds : mapping
-        Seed to folds, from `ser_utils.evaluation.folds.folds_by_seed`.
-    protocol : str
-        The protocol of the folds.
-    features, speaker_norm : str
-        The feature set and the normalisation of `data`, for the table.
-    execution : Execution
 
     Returns
     -------

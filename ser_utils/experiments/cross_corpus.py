@@ -124,11 +124,8 @@ def cross_corpus_predictions(
         Names of networks or baselines.
     features : str
         The feature set of the tables.
-    speaker_norms : list of str
-        Normalisations.
     seeds : list of int
-        Seeds of the networks; a baseline without randomness runs for the first one only.
-    execution : Execution
+        A baseline without randomness runs for the first one only.
 
     Returns
     -------

@@ -44,18 +44,9 @@ class Data:
 def load_data(
     features: pd.DataFrame, utterances: pd.DataFrame, *, drop: list[str], rename: Mapping[str, str], speaker_norm: str = "none"
 ) -> Data:
-    """Join features with the labels of their clips, drop and rename emotions, and normalise the features.
+    """Join a feature table with the labels in ``utterances.csv``, drop and rename emotions, and normalise the features.
 
-    Parameters
-    ----------
-    features : pd.DataFrame
-        A feature table, from `ser_utils.features.registry.read_features`.
-    utterances : pd.DataFrame
-        The table ``utterances.csv`` of the same clips.
-    drop, rename
-        As in `ser_utils.corpora.labels.relabel`.
-    speaker_norm : str
-        As in `normalise`.
+    See `ser_utils.corpora.labels.relabel` for `drop` and `rename`, and `normalise` for `speaker_norm`.
 
     Raises
     ------

@@ -48,15 +48,12 @@ def run_protocol(
 
     Parameters
     ----------
-    system : System
     data : Data
         From `ser_utils.experiments.data.load_data`, with the system's features and normalisation.
     folds : mapping
         Seed to folds, from `ser_utils.evaluation.folds.folds_by_seed`.
     protocol : str
         A name in `ser_utils.evaluation.protocols.PROTOCOLS`.
-    settings : RunSettings
-    execution : Execution
 
     Raises
     ------
@@ -107,17 +104,7 @@ def run_protocols(
 ) -> dict[str, Result]:
     """Call `run_protocol` for several protocols, two at a time, so that no process idles during a protocol's last fits.
 
-    Parameters
-    ----------
-    system, data, settings, execution
-        As in `run_protocol`.
-    folds : mapping
-        Protocol to its folds, each as in `run_protocol`.
-
-    Returns
-    -------
-    dict
-        Protocol to its result, in the order of `folds`.
+    `folds` maps each protocol to its folds, as in `run_protocol`; the returned dict has the same order.
     """
     longest_first = sorted(folds, key=lambda name: (name == settings.main, len(folds[name][min(folds[name])])), reverse=True)
     with ThreadPoolExecutor(2) as pool:

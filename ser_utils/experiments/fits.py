@@ -25,20 +25,17 @@ Name = TypeVar("Name")
 
 
 def make_fits(folds: Mapping[int, pd.DataFrame], data: Data, *, augmented: bool) -> dict[Key, Fit]:
-    """Make the fits of one protocol.
+    """Make a fit of each fold that tests any row of `data`; with `augmented`, augmented variants are training rows.
 
     Parameters
     ----------
     folds : mapping
         Seed to folds, from `ser_utils.evaluation.folds.folds_by_seed`.
-    data : Data
-    augmented : bool
-        Whether augmented variants are training rows.
 
     Returns
     -------
     dict
-        (seed, fold) to its fit, for each fold that tests any row of `data`.
+        (seed, fold) to its fit.
     """
     fits = {}
     for seed, table in folds.items():
@@ -64,24 +61,12 @@ def _extra_rows(train: np.ndarray, data: Data) -> np.ndarray | None:
 def fit_system(
     system: System, data: Data, fits: Mapping[Name, Fit], *, batch_size: int, desc: str, execution: Execution = Execution()
 ) -> dict[Name, TrainedFit]:
-    """Train a system's network once per fit.
-
-    Parameters
-    ----------
-    system : System
-    data : Data
-    fits : mapping
-        Any name to a fit that has passed `ser_utils.evaluation.leakage.check_fit`.
-    batch_size : int
-        Rows per step; 0 for the network's default.
-    desc : str
-        Label of the progress bar.
-    execution : Execution
+    """Train a system's network once per fit; the fits have passed `ser_utils.evaluation.leakage.check_fit`.
 
     Returns
     -------
     dict
-        Name to the fit and its result.
+        Name of each fit to the fit and its result.
     """
     if get_model(system.model).sequences:  # an epoch contains each training clip once, in one of its variants
         fits = {name: replace(fit, rows_per_epoch=int(data.is_original[fit.train].sum())) for name, fit in fits.items()}

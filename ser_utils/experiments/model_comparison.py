@@ -108,7 +108,6 @@ def compare_models(
         Feature set to extra corpora, from `ser_utils.experiments.extra_corpora.read_extra_corpora`.
     search : int
         Number of settings drawn at random for the inner folds of each network to choose among.
-    execution : Execution
     """
     check_models(names, search)
     settings = RunSettings(main=protocol, search=search)
