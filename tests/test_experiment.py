@@ -1,4 +1,4 @@
-"""From tables to predictions."""
+"""From feature tables to predictions of one system."""
 
 import itertools
 import warnings
@@ -17,7 +17,10 @@ from ser_utils.evaluation import folds, protocols
 from ser_utils.evaluation.leakage import LeakError
 from ser_utils.experiments import baseline_runs, experiment
 from ser_utils.experiments.baseline_runs import run_baseline
-from ser_utils.experiments.experiment import RunSettings, System
+from ser_utils.experiments.data import load_data
+from ser_utils.experiments.fits import as_input, final_model, fit_system, make_fits, network_of, predict_probabilities
+from ser_utils.experiments.selection import inner_fits
+from ser_utils.experiments.systems import RunSettings, System, study_limits, systems_by_norm, usable_norms
 from ser_utils.models import baselines
 from ser_utils.models.baselines import BASELINES
 
@@ -26,7 +29,7 @@ ORIGINAL_MLP, MLP = System("original_mlp", "f"), System("mlp", "f", "speaker")
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, tmp_path):
-    """Networks that train for a moment only, and a cache of the test's own that is written but not read."""
+    """Networks that train for a few epochs, and a temporary cache that is written but not read."""
     monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
     monkeypatch.setenv("SER_CACHE_READ", "off")
     for name, entry in models.MODELS.items():
@@ -35,9 +38,9 @@ def quick(monkeypatch, tmp_path):
 
 @pytest.fixture
 def tables():
-    """Features and utterances of 4 speakers x 3 emotions x 4 sentences; the emotion is plain in the features.
+    """Features and utterances of 4 speakers x 3 emotions x 4 sentences; the features separate the emotions clearly.
 
-    Each speaker adds an offset of their own, so that normalisation by speaker matters.
+    Each speaker has an offset, so that per-speaker normalisation matters.
     """
     rng = np.random.default_rng(0)
     plan = list(itertools.product("abcd", ("anger", "joy", "fear"), "1234"))
@@ -53,7 +56,7 @@ def tables():
 
 
 def load(tables, **changes):
-    return experiment.load_data(*tables, **{"drop": [], "rename": {}, **changes})
+    return load_data(*tables, **{"drop": [], "rename": {}, **changes})
 
 
 def run(system, data, protocol, **options):
@@ -102,8 +105,8 @@ def test_normalisation_by_speaker_uses_that_speakers_own_original_clips(tables):
 
 
 @pytest.mark.parametrize("system", [ORIGINAL_MLP, MLP], ids=["original", "study"])
-def test_the_test_speaker_changes_nothing_but_its_own_answers(tables, system):
-    """Its clips, whatever they are, change neither the choice of settings and epochs nor the weights."""
+def test_clips_of_the_test_speaker_change_only_its_own_predictions(tables, system):
+    """Its clips change neither the chosen settings and epochs nor the weights."""
     data = load(tables)
     spoiled = replace(data, x=np.where((data.rows.speaker == "a").to_numpy()[:, None], -30 * data.x, data.x))
     before, after = run(system, data, "speaker"), run(system, spoiled, "speaker")
@@ -116,7 +119,7 @@ def test_the_test_speaker_changes_nothing_but_its_own_answers(tables, system):
     assert not np.array_equal(done.probabilities, other.probabilities)
 
 
-def test_settings_searched_are_listed_with_inner_scores_and_the_best_is_taken(tables):
+def test_selection_lists_inner_scores_and_takes_the_best_settings(tables):
     result = run(MLP, load(tables, speaker_norm="speaker"), "speaker")
     assert list(result.selection) == ["fold", "test_speaker", "settings", "epochs", "inner_score", "chosen"]
     for fold, tried in result.selection.groupby("fold"):
@@ -139,7 +142,7 @@ def test_a_search_adds_settings_that_inner_folds_choose_among(tables):
 
 @pytest.fixture
 def sequences(tables):
-    """The same clips as sequences: each row of features at a pace of its own, with some noise."""
+    """The same clips as sequences: each row of features repeated a random number of times, with some noise."""
     rng, (features, utterances) = np.random.default_rng(1), tables
     values = features.drop(columns=["file", "variant"]).to_numpy(np.float32)
     frames = [np.repeat(row[None], n, axis=0) for row, n in zip(values, rng.integers(8, 20, len(values)), strict=True)]
@@ -148,7 +151,7 @@ def sequences(tables):
 
 
 @pytest.mark.parametrize("norm", ["none", "speaker"])
-def test_sequences_go_the_way_of_rows(sequences, norm):
+def test_sequences_are_trained_and_tested_like_rows(sequences, norm):
     data = load(sequences, speaker_norm=norm)
     assert data.x.shape == (96,) and len(data.names) == 4
     if norm == "speaker":
@@ -164,19 +167,17 @@ def test_sequences_go_the_way_of_rows(sequences, norm):
     table = experiment.prediction_table(result.fitted, data, system, "speaker")
     assert len(table) == 48 and (table.variant == ORIGINAL).all()
     (fit, done), *_ = result.fitted.values()
-    np.testing.assert_allclose(
-        experiment.predict_probabilities(system, data, fit, done, data.x[fit.test]), done.probabilities, atol=1e-4
-    )
-    network = experiment.network_of(system, data, fit, done)
-    whole = network.predict(experiment.as_input(data.x[fit.test]), verbose=0)
+    np.testing.assert_allclose(predict_probabilities(system, data, fit, done, data.x[fit.test]), done.probabilities, atol=1e-4)
+    network = network_of(system, data, fit, done)
+    whole = network.predict(as_input(data.x[fit.test]), verbose=0)
     np.testing.assert_allclose(whole, done.probabilities, atol=1e-4)
 
 
-def test_inner_folds_leave_out_each_training_speaker_and_never_meet_the_test(tables):
+def test_inner_folds_leave_out_each_training_speaker_and_exclude_test_rows(tables):
     data = load(tables)
     made = folds.folds_by_seed(folds.make_folds(data.rows, protocol="speaker", seeds=[0], n_folds=3), "speaker", [0])
-    outer = experiment.make_fits(made, data, augmented=True)[0, 2]
-    inner = experiment.inner_fits(outer, data.rows, epochs=3)
+    outer = make_fits(made, data, augmented=True)[0, 2]
+    inner = inner_fits(outer, data.rows, epochs=3)
     assert set(inner) == {"a", "c", "d"}
     for name, fit in inner.items():
         assert set(data.rows.speaker.iloc[fit.validation]) == {name} and set(data.rows.variant.iloc[fit.validation]) == {
@@ -187,7 +188,7 @@ def test_inner_folds_leave_out_each_training_speaker_and_never_meet_the_test(tab
 
 def test_a_leak_stops_the_run_before_anything_is_trained(tables, monkeypatch):
     data = load(tables)
-    monkeypatch.setattr(experiment, "fit_all", lambda *_, **__: pytest.fail("it was trained"))
+    monkeypatch.setattr("ser_utils.experiments.fits.fit_all", lambda *_, **__: pytest.fail("it was trained"))
     made = folds.make_folds(data.rows, protocol="sentence", seeds=[0], n_folds=3)
     with pytest.raises(LeakError, match="speaker"):
         experiment.run_protocol(ORIGINAL_MLP, data, folds.folds_by_seed(made, "sentence", [0]), protocol="speaker")
@@ -202,20 +203,20 @@ def test_every_protocol_predicts_and_names_each_file_and_its_truth(tables, proto
     table = experiment.prediction_table(result.fitted, data, MLP, protocol)
     assert list(table) == [*PREDICTION_COLUMNS, "p_joy", "p_fear", "p_anger"]
     assert all(e in f for e, f in zip(table.emotion, table.file, strict=True))
-    assert (table.emotion == table.predicted).mean() > 0.75, "what is plain in the features must be found"
+    assert (table.emotion == table.predicted).mean() > 0.75, "the features separate the emotions clearly"
     if protocol != "as_published":
         assert sorted(table.file) == sorted(data.rows.file.unique()) and set(table.variant) == {ORIGINAL}
         assert set(data.rows.variant.iloc[result.fitted[0, 1][0].train]) == {ORIGINAL}, "this network trains on original clips"
 
 
-def test_augmented_rows_train_where_asked(tables):
+def test_augmented_rows_are_training_rows_if_requested(tables):
     data = load(tables)
     for augmented, variants in ((True, {ORIGINAL, "noise"}), (False, {ORIGINAL})):
         fit = run(MLP, data, "sentence", augmented=augmented).fitted[0, 1][0]
         assert set(data.rows.variant.iloc[fit.train]) == variants
 
 
-def test_several_protocols_at_once_give_what_each_gives_alone(tables):
+def test_protocols_run_together_give_the_same_results_as_one_by_one(tables):
     data = load(tables)
     by_protocol = {
         name: folds.folds_by_seed(folds.make_folds(data.rows, protocol=name, seeds=[0], n_folds=3), name, [0])
@@ -231,10 +232,10 @@ def test_several_protocols_at_once_give_what_each_gives_alone(tables):
 def test_as_published_stops_each_fold_by_its_validation_rows(tables):
     data = load(tables)
     result = run(ORIGINAL_MLP, data, "as_published")
-    assert all(done.weights == [] for _, done in result.fitted.values()), "of hundreds of fits nobody needs the weights"
+    assert all(done.weights == [] for _, done in result.fitted.values()), "the weights are not needed"
     fits = {key: replace(fit, keep_weights=True) for key, (fit, _) in result.fitted.items()}
-    fit, done = experiment.fit_system(ORIGINAL_MLP, data, fits, batch_size=16, desc="again")[0, 1]
-    network = experiment.network_of(ORIGINAL_MLP, data, fit, done)
+    fit, done = fit_system(ORIGINAL_MLP, data, fits, batch_size=16, desc="again")[0, 1]
+    network = network_of(ORIGINAL_MLP, data, fit, done)
     by_hand = (network.predict(data.x[fit.validation], verbose=0).argmax(axis=1) == data.y[fit.validation]).mean()
     assert experiment.cross_validation(result.fitted).accuracy[0] == pytest.approx(by_hand, abs=1e-6)
 
@@ -309,27 +310,36 @@ def test_unknown_baseline_lists_what_there_is():
     [
         ({"model": "cnnn"}, "Unknown model 'cnnn': expected one of original_mlp, mlp, cnn, lstm"),
         ({"features": "mfcc"}, "Unknown feature set 'mfcc': expected one of original38, functionals, log_mel"),
-        ({"model": "cnn"}, "'cnn' takes sequences of frames, which 'functionals' is not: expected FEATURES among log_mel"),
-        ({"features": "log_mel"}, "'mlp' takes one row a clip, which 'log_mel' is not: .* among original38, functionals"),
+        (
+            {"model": "cnn"},
+            "'cnn' takes sequences of frames, which the feature set 'functionals' does not provide: .* among log_mel",
+        ),
+        (
+            {"features": "log_mel"},
+            "'mlp' takes one row per clip, which the feature set 'log_mel' does not provide: .* among original38, functionals",
+        ),
         ({"speaker_norms": []}, "SPEAKER_NORMS is .*: expected one or both of none, speaker"),
         ({"speaker_norms": ["none", "room"]}, "SPEAKER_NORMS is .*: expected one or both of none, speaker"),
-        ({"model": "original_mlp", "features": "original38"}, "is tested anyway: name another"),
+        (
+            {"model": "original_mlp", "features": "original38"},
+            "is the original system, which every run tests: set another MODEL or FEATURES",
+        ),
     ],
 )
-def test_wrong_names_of_a_system_are_told_at_once(wrong, message):
+def test_wrong_names_of_a_system_are_refused(wrong, message):
     named = {"model": "mlp", "features": "functionals", "speaker_norms": ["none"]} | wrong
     with pytest.raises(StudyError, match=message):
-        experiment.systems_by_norm(*named.values())
+        systems_by_norm(*named.values())
 
 
 def test_a_system_for_each_normalisation():
-    found = experiment.systems_by_norm("mlp", "functionals", ["none", "speaker"])
+    found = systems_by_norm("mlp", "functionals", ["none", "speaker"])
     assert found == {norm: System("mlp", "functionals", norm) for norm in ("none", "speaker")}
-    twisted = experiment.systems_by_norm("mlp", "functionals", ["speaker", "none", "none"])
+    twisted = systems_by_norm("mlp", "functionals", ["speaker", "none", "none"])
     assert list(twisted) == ["none", "speaker"], "the order is the same however they are named"
 
 
-def test_trying_augmentation_takes_no_more_steps_than_doing_without(tables):
+def test_augmentation_does_not_add_training_steps(tables):
     data = load(tables)
     plain, more = (run(MLP, data, "speaker", augmented=augmented) for augmented in (False, True))
     assert plain.curves.epoch.max() == 12 and more.curves.epoch.max() == 6
@@ -338,7 +348,7 @@ def test_trying_augmentation_takes_no_more_steps_than_doing_without(tables):
 
 def test_final_model_takes_features_as_extracted(tables):
     data = load(tables)
-    final = experiment.final_model(ORIGINAL_MLP, data, epochs=30, settings={}, batch_size=16)
+    final = final_model(ORIGINAL_MLP, data, epochs=30, settings={}, batch_size=16)
     assert (final.predict(data.x, verbose=0).argmax(axis=1) == data.y).mean() > 0.9
 
 
@@ -367,8 +377,8 @@ def test_without_speakers_each_seed_and_fold_of_clips_chooses_for_itself(tables)
         assert chosen == fit.epochs
 
 
-def test_clips_tested_by_one_seed_do_not_choose_for_it_by_way_of_another(tables):
-    """What a fold tests is in another seed's training: that seed's inner folds must not decide here."""
+def test_test_clips_of_a_seed_do_not_affect_its_settings_through_another_seed(tables):
+    """The test rows of a fold are training rows of another seed, whose inner folds must not decide for this one."""
     data = load(unnamed(tables))
     made = folds.folds_by_seed(folds.make_folds(data.rows, protocol="clip", seeds=[0, 1], n_folds=2), "clip", [0, 1])
     test = next(roles["test"] for _, roles in folds.iter_folds(made[0], data.rows))
@@ -392,7 +402,7 @@ def test_with_two_speakers_one_is_tested_and_clips_of_the_other_choose(tables):
     data = load((features[features.file.isin(utterances.file)], utterances))
     result = run(System("mlp", "f"), data, "speaker")
     for fit, _ in result.fitted.values():
-        inner = experiment.inner_fits(fit, data.rows, 3)
+        inner = inner_fits(fit, data.rows, 3)
         assert len(inner) == 4 and len({data.rows.speaker.iloc[fit.test[0]], *data.rows.speaker.iloc[fit.train]}) == 2
         for one in inner.values():
             assert not set(data.rows.file.iloc[one.train]) & set(data.rows.file.iloc[one.validation])
@@ -418,37 +428,35 @@ def test_baselines_without_speakers_and_with_a_class_that_a_fold_does_not_train(
         table = run_baseline(name, data, {0: made}, protocol="clip", features="f", speaker_norm="none")
     assert (table.filter(like="p_").sum(axis=1) - 1).abs().max() < 1e-2
     if name != "chance":
-        assert (table.p_joy[table.fold == 1] == 0).all(), "nothing was learned of it"
+        assert (table.p_joy[table.fold == 1] == 0).all(), "training has no clip of this class"
     if name not in ("chance", "majority"):
         rest = table[table.emotion != "joy"]
         assert (rest.emotion == rest.predicted).mean() > 0.75
 
 
-def test_normalisation_by_speaker_takes_known_speakers():
+def test_per_speaker_normalisation_needs_known_speakers():
     known, unknown = pd.Series(["a", "b"]), pd.Series([UNKNOWN, UNKNOWN])
-    assert experiment.usable_norms(["none", "speaker"], known) == ["none", "speaker"]
-    assert experiment.usable_norms(["none", "speaker"], unknown) == ["none"]
-    assert experiment.usable_norms(["speaker", "none", "none"], known) == ["none", "speaker"], "each once, in their order"
+    assert usable_norms(["none", "speaker"], known) == ["none", "speaker"]
+    assert usable_norms(["none", "speaker"], unknown) == ["none"]
+    assert usable_norms(["speaker", "none", "none"], known) == ["none", "speaker"], "each once, in their order"
     with pytest.raises(StudyError, match="SPEAKER_NORMS is .*'room'.*: expected one or both of none, speaker"):
-        experiment.usable_norms(["none", "room"], known)
-    with pytest.raises(StudyError, match="this corpus has no two speakers that are known: add 'none'"):
-        experiment.usable_norms(["speaker"], unknown)
+        usable_norms(["none", "room"], known)
+    with pytest.raises(StudyError, match="needs two or more known speakers, and this corpus does not have them: add 'none'"):
+        usable_norms(["speaker"], unknown)
 
 
-def test_limits_of_a_corpus_are_said(tables):
+def test_limits_of_a_corpus_are_described(tables):
     rows, norms = load(tables).rows, ["none", "speaker"]
-    assert experiment.study_limits(rows, ["clip", "speaker"], wanted=["clip", "speaker"], speaker_norms=norms) == [
-        "The main protocol, which gives the headline, is `speaker`: a voice never heard.",
-        "Settings and epochs are chosen by inner folds that hold out training speakers.",
+    assert study_limits(rows, ["clip", "speaker"], wanted=["clip", "speaker"], speaker_norms=norms) == [
+        "The main protocol, which gives the headline result, is `speaker`: each fold tests unseen speakers.",
+        "Inner folds that hold out training speakers choose settings and epochs.",
     ]
-    said = "\n".join(
-        experiment.study_limits(rows.assign(speaker=UNKNOWN), ["clip"], wanted=["clip", "speaker"], speaker_norms=norms)
-    )
-    assert "is `clip`: a clip never heard, of voices that training may know" in said
-    assert "voice that training does not know" in said and "hold out training clips" in said
-    assert "`speaker_norm=speaker` is left out" in said and said.count("Left out, since `folds.csv`") == 1
+    text = "\n".join(study_limits(rows.assign(speaker=UNKNOWN), ["clip"], wanted=["clip", "speaker"], speaker_norms=norms))
+    assert "is `clip`: each fold tests unseen clips of speakers who may be in training" in text
+    assert "its results do not apply to unseen speakers" in text and "hold out training clips" in text
+    assert "`speaker_norm=speaker` is left out" in text and text.count("Protocols without folds in `folds.csv`") == 1
     two = rows[rows.speaker.isin(["a", "b"])]
-    assert "With two speakers" in "".join(experiment.study_limits(two, ["speaker"], wanted=["speaker"], speaker_norms=norms))
+    assert "With two speakers" in "".join(study_limits(two, ["speaker"], wanted=["speaker"], speaker_norms=norms))
 
 
 def test_cross_validation_without_its_protocol_is_empty():

@@ -1,77 +1,131 @@
-"""The examples of docs/extending.md, run as they stand there, on tiny corpora made here."""
+"""The examples of docs/extending.md, run as written, on tiny corpora."""
 
 import contextlib
 import re
+from typing import NamedTuple
 from unittest import mock
 
+import pandas as pd
 import pytest
 from recordings import tone
 
-from ser_utils import corpora, features, models
 from ser_utils.core import paths
 from ser_utils.core.code_version import imported
 from ser_utils.core.errors import StudyError
+from ser_utils.corpora import CORPORA
+from ser_utils.evaluation import PROTOCOLS
 from ser_utils.experiments.trials import trial
-from ser_utils.features import augmentation
+from ser_utils.features import AUGMENTATIONS, FEATURE_SETS
+from ser_utils.models import BASELINES, MODELS
 
 PAGE = (paths.ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
-EXAMPLES = dict(re.findall(r"## (Add [^\n]+)\n.*?```python\n(.*?)```", PAGE, re.DOTALL))
-REGISTRIES = {
-    "Add a corpus": (corpora.CORPORA, "robin"),
-    "Add a feature set": (features.FEATURE_SETS, "loudness"),
-    "Add an augmentation": (augmentation.AUGMENTATIONS, "telephone"),
-    "Add a model": (models.MODELS, "gru"),
+SECTIONS = dict(section.split("\n", 1) for section in PAGE.split("\n## ")[1:])
+EXAMPLES = {title: re.findall(r"```python\n(.*?)```", text, re.DOTALL) for title, text in SECTIONS.items()}
+
+
+class Extension(NamedTuple):
+    """What the example of a section registers, and the protocol, model and features of the result that it prints."""
+
+    registry: dict
+    name: str
+    result: tuple[str, str, str]
+
+
+EXTENSIONS = {
+    "Corpus": Extension(CORPORA, "robin", ("speaker", "mlp", "functionals")),
+    "Feature set": Extension(FEATURE_SETS, "loudness", ("speaker", "mlp", "loudness")),
+    "Augmentation": Extension(AUGMENTATIONS, "telephone", ("speaker", "mlp", "functionals")),
+    "Protocol": Extension(PROTOCOLS, "gender", ("gender", "mlp", "functionals")),
+    "Model": Extension(MODELS, "gru", ("speaker", "gru", "log_mel")),
+    "Baseline": Extension(BASELINES, "knn", ("speaker", "knn", "functionals")),
 }
 
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):
-    """A folder with two tiny corpora in ``data/``, and registries that forget what a test adds."""
-    for who, text in ((who, text) for who in ("r1", "r2", "r3") for text in ("s1", "s2", "s3")):
+    """Two tiny corpora in ``data/``, one of them also with a table; registries lose what a test adds."""
+    rows = []
+    for speaker, sentence in ((speaker, sentence) for speaker in ("r1", "r2", "r3") for sentence in ("s1", "s2", "s3")):
         for code, emotion in (("glad", "joy"), ("cross", "anger")):
-            tone(tmp_path / "data" / "Robin" / f"{who}-{text}-{code}.wav", duration_s=0.3)
-            tone(tmp_path / "data" / "voices" / who / emotion / f"{text}.wav", duration_s=0.3)
+            file = f"voices/{speaker}/{emotion}/{sentence}.wav"
+            tone(tmp_path / "data" / "Robin" / f"{speaker}-{sentence}-{code}.wav", duration_s=0.3)
+            tone(tmp_path / "data" / file, duration_s=0.3)
+            rows.append((file, emotion, speaker, "male" if speaker == "r2" else "female"))
+    table = pd.DataFrame(rows, columns=["file", "emotion", "speaker", "gender"])
+    table.to_csv(tmp_path / "data" / "voices.csv", index=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(paths, "DATA", tmp_path / "data")
     monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
-    with contextlib.ExitStack() as forget:
-        for registry, _ in REGISTRIES.values():
-            forget.enter_context(mock.patch.dict(registry))
+    with contextlib.ExitStack() as restore:
+        for extension in EXTENSIONS.values():
+            restore.enter_context(mock.patch.dict(extension.registry))
         yield
 
 
-def test_each_registry_has_its_example():
-    assert set(EXAMPLES) == set(REGISTRIES)
+def run_example(title):
+    exec(compile(EXAMPLES[title][0], "docs/extending.md", "exec"), {"__name__": "__main__"})
 
 
-@pytest.mark.parametrize("title", REGISTRIES)
+def test_each_extension_point_has_one_example():
+    assert {title: len(found) for title, found in EXAMPLES.items() if found} == dict.fromkeys(EXTENSIONS, 1)
+
+
+@pytest.mark.parametrize("title", EXTENSIONS)
 def test_example_is_short_and_names_the_file_where_it_belongs(title):
-    assert 5 < len(EXAMPLES[title].splitlines()) <= 20
-    text = PAGE.split(f"## {title}\n")[1].split("\n## ")[0]
-    (file,) = re.findall(r"\[`(ser_utils/\w+\.py)`\]\(\.\./\1\)", text)
+    (example,) = EXAMPLES[title]
+    assert 5 < len(example.splitlines()) <= 20
+    ((registry, file),) = re.findall(r"`([A-Z_]+)`\s+in\s+\[`(ser_utils/[\w/]+\.py)`\]\(\.\./\2\)", SECTIONS[title])
     source = (paths.ROOT / file).read_text(encoding="utf-8")
-    registry = re.search(r"(?:entry of|entered in) `([A-Z_]+)`", text)[1]
     assert re.search(rf"^{registry}\b.*= ", source, re.MULTILINE), f"{registry} is in {file}"
-    assert all(len(line) <= 128 for line in EXAMPLES[title].splitlines())
-    assert imported(EXAMPLES[title]), "it uses the study"
+    assert f'{registry}["{EXTENSIONS[title].name}"] = ' in example
+    assert all(len(line) <= 128 for line in example.splitlines())
+    assert imported(example), "it imports the study"
 
 
-@pytest.mark.parametrize("title", REGISTRIES)
+@pytest.mark.parametrize("title", EXTENSIONS)
 def test_example_runs_as_written(title, study, capsys):
-    registry, name = REGISTRIES[title]
-    assert name not in registry
-    exec(compile(EXAMPLES[title], "docs/extending.md", "exec"), {"__name__": "__main__"})
-    assert name in registry
-    said = capsys.readouterr().out
-    assert re.search(r"speaker\b.*\buar\b", said), "leave one speaker out, as its three speakers allow"
-    assert re.search(r"\b18\b", said), "each clip is tested once"
+    extension = EXTENSIONS[title]
+    assert extension.name not in extension.registry
+    run_example(title)
+    assert extension.name in extension.registry
+    (uar,) = re.findall(r"^.*\buar\b.*$", capsys.readouterr().out, re.MULTILINE)
+    assert tuple(uar.split()[1:4]) == extension.result
+    assert re.search(r"\b18\b", uar), "each clip is tested once"
 
 
-def test_trial_without_speakers_is_of_clips(study, tmp_path):
+def test_trial_without_speakers_tests_unseen_clips(study, tmp_path):
     for number in range(6):
         for emotion in ("joy", "anger"):
             tone(tmp_path / "data" / "flat" / emotion / f"{number}.wav", duration_s=0.3)
-    found = trial("data/flat", model="original_mlp")
-    assert set(found.protocol) == {"clip"} and set(found.n_clips) == {12} and set(found.features) == {"original38"}
-    with pytest.raises(StudyError, match="this corpus has no two speakers that are known"):
+    table = trial("data/flat", model="original_mlp")
+    assert set(table.protocol) == {"clip"} and set(table.n_clips) == {12} and set(table.features) == {"original38"}
+    with pytest.raises(StudyError, match="needs two or more known speakers"):
         trial("data/flat", speaker_norm="speaker")
+    with pytest.raises(StudyError, match="protocol 'speaker' is not possible: the speaker of any clip is unknown"):
+        trial("data/flat", protocol="speaker")
+
+
+def test_trial_of_another_protocol_than_the_main_one_uses_default_settings(study, monkeypatch):
+    choosing = "ser_utils.experiments.experiment.select_settings"
+    monkeypatch.setattr(choosing, lambda *_, **__: pytest.fail("settings were chosen"))
+    table = trial("data/voices", protocol="clip", features="original38")
+    assert set(table.protocol) == {"clip"} and set(table.n_clips) == {18}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"protocol": "room"}, "Unknown protocol 'room': expected one of as_published, clip"),
+        ({"model": "forest"}, "Unknown model 'forest': expected one of original_mlp, mlp"),
+        ({"model": "svm", "features": "log_mel"}, "'svm' takes one row per clip, which the feature set 'log_mel'"),
+    ],
+)
+def test_trial_of_an_unknown_name_is_refused(study, wrong, message):
+    with pytest.raises(StudyError, match=message):
+        trial("data/voices", **{"features": "original38", **wrong})
+
+
+def test_fits_of_a_baseline_from_a_notebook_are_not_kept(study):
+    """Its function can change under the same name."""
+    run_example("Baseline")
+    assert (paths.CACHE / "features").exists() and not (paths.CACHE / "fits").exists()

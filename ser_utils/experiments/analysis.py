@@ -1,82 +1,99 @@
-"""Questions to trained networks: how sure they may be, which features they go by, how many clips of a person they need."""
+"""Analysis of trained networks: calibration temperature, feature importance, and number of enrolment clips."""
 
 from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
-from ser_utils.core.tables import ORIGINAL
 from ser_utils.evaluation.calibration import fit_temperature
 from ser_utils.evaluation.leakage import check_fit
 from ser_utils.evaluation.metrics import uar
-from ser_utils.experiments.experiment import Data, Result, System, predict_probabilities, safe_scale, selection_key
-from ser_utils.models.training import Fit
+from ser_utils.experiments.data import Data, safe_scale, stack_frames
+from ser_utils.experiments.experiment import Result
+from ser_utils.experiments.fits import predict_probabilities
+from ser_utils.experiments.selection import selection_key
+from ser_utils.experiments.systems import System
+from ser_utils.models.training import Fit, FitResult
+
+PRIOR_CLIPS = 5
+"""Weight, in clips, of the training speakers' variance when few clips of a new speaker are available."""
 
 
 def temperatures(data: Data, result: Result, *, protocol: str = "speaker") -> pd.DataFrame:
-    """Temperature of each fold's probabilities, fitted on what inner folds held out of training (Guo et al., ICML 2017).
+    """Fit the temperature of each fold's probabilities (Guo et al., ICML 2017) on the validation rows of its inner folds.
 
-    The probabilities are those of the inner folds that chose the settings, at the epoch that was chosen.
+    The probabilities are those of the inner fits that chose the settings, at the chosen epoch; `result` and `protocol` are
+    those of the main protocol.
 
     Returns
     -------
     pd.DataFrame [columns=fold, temperature]
-        Above 1 where the network is surer than it is right. With a column seed in front, where each seed has folds of
-        its own.
+        A temperature above 1 means that the network is overconfident. First a column seed if each seed has folds of its own.
+
+    Raises
+    ------
+    ser_utils.evaluation.leakage.LeakError
+        A validation row shares with the test rows what the protocol separates.
     """
-    found = []
-    for place, inner in result.inner.items():
-        key, outer = next((key, fit) for key, (fit, _) in result.fitted.items() if selection_key(key, protocol) == place)
+    rows = []
+    for fold, inner in result.inner.items():
+        key, outer = next((key, fit) for key, (fit, _) in result.fitted.items() if selection_key(key, protocol) == fold)
         for fit, _ in inner:
             check_fit(data.rows, protocol=protocol, train=fit.train, test=outer.test, seen={"calibration": fit.validation})
-        chances = np.concatenate([done.validation[outer.epochs - 1] for _, done in inner])
+        probabilities = np.concatenate([inner_result.validation[outer.epochs - 1] for _, inner_result in inner])
         truth = np.concatenate([data.y[fit.validation] for fit, _ in inner])
-        where = {"seed": key[0], "fold": key[1]} if place == key else {"fold": key[1]}
-        found.append({**where, "temperature": fit_temperature(chances, truth)})
-    return pd.DataFrame(found)
+        columns = {"seed": key[0], "fold": key[1]} if fold == key else {"fold": key[1]}
+        rows.append({**columns, "temperature": fit_temperature(probabilities, truth)})
+    return pd.DataFrame(rows)
 
 
 def importance(system: System, data: Data, result: Result, *, n_repeats: int = 5, seed: int = 0) -> pd.DataFrame:
-    """How much UAR falls when the values of one feature family are shuffled among a speaker's test clips.
+    """Compute permutation importance (Breiman, 2001) of each feature family on test clips.
 
-    Permutation importance (Breiman, 2001) by family, on clips (under ``speaker``: voices) that the network has not heard.
+    The values of a family are permuted among the test clips of one speaker, `n_repeats` times.
 
     Returns
     -------
     pd.DataFrame [columns=family, speaker, drop]
-        `drop` in UAR (0 to 1), mean over seeds and repeats; a family is what stands before the first underscore of a name.
-        Empty for sequences, which have no families.
+        `drop` is the decrease in UAR (0 to 1), mean over seeds and repeats. The family of a feature is its name up to the
+        first underscore. Empty for sequences, which have no families.
     """
     if data.x.dtype == object:
         return pd.DataFrame(columns=["family", "speaker", "drop"])
     families = pd.Series([name.split("_")[0] for name in data.names])
-    rng, drops = np.random.default_rng(seed), []
-    for fit, done, name, test in ((*one, *voice) for one in result.fitted.values() for voice in _voices(data, one[0])):
-        x = data.x[test]
-        shuffled = [x]
-        for columns in families.groupby(families, sort=False).indices.values():
-            for _ in range(n_repeats):
-                one = x.copy()
-                one[:, columns] = x[rng.permutation(len(x))][:, columns]
-                shuffled.append(one)
-        p = (
-            predict_probabilities(system, data, fit, done, np.concatenate(shuffled))
-            .reshape(len(shuffled), len(x), -1)
-            .argmax(axis=-1)
-        )
-        found = uar(data.y[test], p)
-        found = found[0] - found[1:].reshape(-1, n_repeats).mean(axis=1)
-        drops += [
-            {"family": family, "speaker": name, "drop": drop} for family, drop in zip(families.unique(), found, strict=True)
-        ]
-    return pd.DataFrame(drops).groupby(["family", "speaker"], sort=False)["drop"].mean().reset_index()
+    columns_by_family = families.groupby(families, sort=False).indices
+    rng, rows = np.random.default_rng(seed), []
+    for fit, fit_result in result.fitted.values():
+        for speaker, test in _test_rows_by_speaker(data, fit):
+            x = data.x[test]
+            variants = [x]
+            for columns in columns_by_family.values():
+                for _ in range(n_repeats):
+                    permuted = x.copy()
+                    permuted[:, columns] = x[rng.permutation(len(x))][:, columns]
+                    variants.append(permuted)
+            scores = _uar_of_variants(system, data, fit, fit_result, test, variants)
+            drops = scores[0] - scores[1:].reshape(-1, n_repeats).mean(axis=1)
+            rows += [
+                {"family": family, "speaker": speaker, "drop": drop}
+                for family, drop in zip(families.unique(), drops, strict=True)
+            ]
+    return pd.DataFrame(rows).groupby(["family", "speaker"], sort=False)["drop"].mean().reset_index()
 
 
-def _voices(data: Data, fit: Fit) -> Iterator[tuple[str, np.ndarray]]:
-    """Each speaker that a fit is tested on, with the test rows."""
+def _test_rows_by_speaker(data: Data, fit: Fit) -> Iterator[tuple[str, np.ndarray]]:
+    """Return each test speaker of a fit with the test rows of this speaker."""
     speakers = data.rows.speaker.to_numpy()[fit.test]
     for name in dict.fromkeys(speakers):
         yield name, fit.test[speakers == name]
+
+
+def _uar_of_variants(
+    system: System, data: Data, fit: Fit, result: FitResult, test: np.ndarray, variants: list[np.ndarray]
+) -> np.ndarray:
+    """Compute the UAR of a fitted network for several versions of the features of the same test rows."""
+    probabilities = predict_probabilities(system, data, fit, result, np.concatenate(variants))
+    return uar(data.y[test], probabilities.reshape(len(variants), len(test), -1).argmax(axis=-1))
 
 
 def enrolment(
@@ -89,62 +106,62 @@ def enrolment(
     n_repeats: int = 5,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """UAR by how many unlabelled clips of a new speaker its normalisation is made from.
+    """Compute UAR as a function of the number of unlabelled clips that normalise a new speaker.
+
+    With few clips, the variance is a weighted mean of the speaker's own and of that within training speakers
+    (`PRIOR_CLIPS`).
 
     Parameters
     ----------
     system : System
         With ``speaker_norm="speaker"``.
     raw, data : Data
-        The same table before and after normalisation by speaker.
+        The same table before and after per-speaker normalisation.
     result : Result
         Of the protocol ``speaker``.
     sizes : tuple of int
-        Numbers of clips, drawn at random from the speaker's own; those that a speaker does not have are left out. The last
-        point is of all clips a speaker has, told as the median of their numbers.
+        Numbers of clips, drawn at random from the speaker's own. Only sizes below the smallest number of clips of a speaker
+        are used. The last point uses all clips of each speaker, and its `n_clips` is the median of their numbers.
     n_repeats : int
-        Draws for each.
+        Random draws per size.
+    seed : int
+        Seed of the draws.
 
     Returns
     -------
     pd.DataFrame [columns=n_clips, speaker, uar]
-        Mean over seeds and draws. With few clips the spread of training speakers stands in for the speaker's own, by as much
-        as five clips weigh.
+        Mean over seeds and draws.
     """
-    rng, found, original = np.random.default_rng(seed), [], (raw.rows.variant == ORIGINAL).to_numpy()
-    counts = [len(test) for fit, _ in result.fitted.values() for _, test in _voices(data, fit)]
-    for fit, done in result.fitted.values():
-        spread = _spread(raw, fit.train[original[fit.train]])
-        for name, test in _voices(data, fit):
-            own = raw.x[test]
-            for n in [*(size for size in sizes if size < min(counts)), len(own)]:
-                drawn = [own[rng.choice(len(own), n, replace=False)] for _ in range(n_repeats if n < len(own) else 1)]
-                weight = 0 if n == len(own) else 5
-                x = np.concatenate([_normalised(own, part, spread, weight) for part in drawn])
-                p = predict_probabilities(system, data, fit, done, x).reshape(len(drawn), len(own), -1).argmax(axis=-1)
-                told = n if n < len(own) else int(np.median(counts))
-                found += [{"n_clips": told, "speaker": name, "uar": one} for one in uar(data.y[test], p)]
-    return pd.DataFrame(found).groupby(["n_clips", "speaker"]).uar.mean().reset_index()
+    rng, rows = np.random.default_rng(seed), []
+    counts = [len(test) for fit, _ in result.fitted.values() for _, test in _test_rows_by_speaker(data, fit)]
+    for fit, fit_result in result.fitted.values():
+        prior = _variance_within_speakers(raw, fit.train[raw.is_original[fit.train]])
+        for speaker, test in _test_rows_by_speaker(data, fit):
+            clips = raw.x[test]
+            for n in [*(size for size in sizes if size < min(counts)), len(clips)]:
+                is_all = n == len(clips)
+                draws = [clips[rng.choice(len(clips), n, replace=False)] for _ in range(1 if is_all else n_repeats)]
+                variants = [_normalise_by(drawn, clips, prior, 0 if is_all else PRIOR_CLIPS) for drawn in draws]
+                n_clips = int(np.median(counts)) if is_all else n
+                scores = _uar_of_variants(system, data, fit, fit_result, test, variants)
+                rows += [{"n_clips": n_clips, "speaker": speaker, "uar": score} for score in scores]
+    return pd.DataFrame(rows).groupby(["n_clips", "speaker"]).uar.mean().reset_index()
 
 
-def _spread(raw: Data, rows: np.ndarray) -> np.ndarray:
-    """The variance of each feature within a speaker, mean over the speakers of the rows."""
+def _variance_within_speakers(raw: Data, rows: np.ndarray) -> np.ndarray:
+    """Compute the variance of each feature within a speaker, mean over the speakers of the rows."""
     speakers = raw.rows.speaker.iloc[rows]
-    return np.mean([_frames(raw.x[rows[(speakers == name).to_numpy()]]).var(axis=0) for name in speakers.unique()], axis=0)
+    by_speaker = [raw.x[rows[(speakers == name).to_numpy()]] for name in speakers.unique()]
+    return np.mean([stack_frames(x).var(axis=0) for x in by_speaker], axis=0)
 
 
-def _frames(x: np.ndarray) -> np.ndarray:
-    """Rows as they are; of sequences all frames [shape=(n, n_features)]."""
-    return np.concatenate(list(x)) if x.dtype == object else x
-
-
-def _normalised(own: np.ndarray, part: np.ndarray, spread: np.ndarray, weight: int) -> np.ndarray:
-    """A speaker's clips by the mean and spread of a part of them; `spread` weighs as much as so many clips."""
-    n, part = len(part), _frames(part)
-    scale = safe_scale(np.sqrt((n * part.var(axis=0) + weight * spread) / (n + weight)))
-    if own.dtype != object:
-        return (own - part.mean(axis=0)) / scale
-    normalised = np.empty_like(own)
-    for i, clip in enumerate(own):
-        normalised[i] = (clip - part.mean(axis=0)) / scale
+def _normalise_by(drawn: np.ndarray, clips: np.ndarray, prior: np.ndarray, weight: int) -> np.ndarray:
+    """Normalise a speaker's clips by the statistics of the drawn ones; the variance `prior` counts as `weight` clips."""
+    n, drawn = len(drawn), stack_frames(drawn)
+    mean, scale = drawn.mean(axis=0), safe_scale(np.sqrt((n * drawn.var(axis=0) + weight * prior) / (n + weight)))
+    if clips.dtype != object:
+        return (clips - mean) / scale
+    normalised = np.empty_like(clips)
+    for i, clip in enumerate(clips):
+        normalised[i] = (clip - mean) / scale
     return normalised

@@ -1,4 +1,4 @@
-"""What a network must beat: guessing, the largest class, and classical models from scikit-learn, on the same folds."""
+"""Baselines on the same folds as the networks: chance, the largest class, and classical models from scikit-learn."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,11 @@ from ser_utils.core import cache, code_version
 from ser_utils.core.parallel import Execution, parallel_map
 from ser_utils.core.progress import progress
 from ser_utils.evaluation.leakage import check_fit, is_extra
-from ser_utils.experiments.experiment import Data, Key, System, inner_groups_of_corpus, make_fits, prediction_table
+from ser_utils.experiments.data import Data
+from ser_utils.experiments.experiment import prediction_table
+from ser_utils.experiments.fits import Key, TrainedFit, make_fits
+from ser_utils.experiments.selection import inner_groups_of_corpus
+from ser_utils.experiments.systems import System
 from ser_utils.models.baselines import BASELINES, fit_baseline, inner_folds
 from ser_utils.models.training import Fit, FitResult
 
@@ -24,53 +28,59 @@ def run_baseline(
     speaker_norm: str,
     execution: Execution = Execution(),
 ) -> pd.DataFrame:
-    """Predictions of one baseline under one protocol, as `ser_utils.experiments.experiment.prediction_table` gives them.
+    """Train and test one baseline under one protocol; `features` and `speaker_norm` describe `data`.
 
-    A classifier without randomness runs for the first seed alone. Probabilities are those of the classifier, or a
-    softmax of its decision values where it has none. What was fitted before is taken from the cache (`ser_utils.core.cache`).
+    A baseline without randomness runs for the first seed only. Probabilities are those of the classifier, or the softmax of
+    its decision values if it has none. Earlier fits come from the cache (`ser_utils.core.cache`).
+
+    Returns
+    -------
+    pd.DataFrame
+        As from `ser_utils.experiments.experiment.prediction_table`.
     """
     seeds = list(folds) if BASELINES[name].random else list(folds)[:1]
     fits = make_fits({seed: folds[seed] for seed in seeds}, data, augmented=False)
     for fit in fits.values():
         check_fit(data.rows, protocol=protocol, train=fit.train, test=fit.test)
         if BASELINES[name].grid:
-            _check_inner(data, fit, protocol)
-    how = {"execution": execution, "desc": f"{protocol} {name} {speaker_norm}"}
-    return prediction_table(
-        fit_baselines(name, data, fits, protocol=protocol, **how), data, System(name, features, speaker_norm), protocol
-    )
+            _check_inner_folds(data, fit, protocol)
+    desc = f"{protocol} {name} {speaker_norm}"
+    fitted = fit_baselines(name, data, fits, protocol=protocol, execution=execution, desc=desc)
+    return prediction_table(fitted, data, System(name, features, speaker_norm), protocol)
 
 
-def fit_baselines(
-    name: str, data: Data, fits: Mapping[Key, Fit], *, desc: str, protocol: str = "", execution: Execution = Execution()
-) -> dict[Key, tuple[Fit, FitResult]]:
-    """Train one baseline for each fit, which has passed the guard; with a protocol, its inner folds choose settings."""
-    chances: dict[Key, np.ndarray] = {}
-    tasks = {}
-    for key, fit in fits.items():
-        # randomness of its own in each fold
-        seed = int(np.random.SeedSequence([fit.seed, int(fit.test[0])]).generate_state(1)[0]) if BASELINES[name].random else 0
-        search = BASELINES[name].grid and protocol
-        _, groups = inner_groups_of_corpus(data.rows.iloc[fit.train], protocol) if search else ("", np.empty(0, str))
-        arrays = {"x": data.x[fit.train], "y": data.y[fit.train], "test": data.x[fit.test]}
-        extra = is_extra(data.rows)[fit.train]
-        how = {"name": name, "seed": seed, "groups": groups.tolist(), "n": len(data.classes)}
-        entry = cache.key(code=code_version.version("ser_utils.models.baselines"), **how, extra=extra, **arrays)
-        if (kept := cache.load("fits", entry)) is not None:
-            chances[key] = kept["probabilities"]
-        else:
-            tasks[key] = (entry, (name, *arrays.values(), groups, extra, len(data.classes), seed))
-    jobs = parallel_map(fit_baseline, (task for _, task in tasks.values()), execution=execution)
-    jobs = progress(jobs, total=len(fits), done=len(chances), desc=desc, unit="fit")
-    for (key, (entry, _)), found in zip(tasks.items(), jobs, strict=True):
-        cache.save("fits", entry, {"probabilities": found})
-        chances[key] = found
-    return {key: (fit, FitResult(0, chances[key], pd.DataFrame(), [], None)) for key, fit in fits.items()}
-
-
-def _check_inner(data: Data, fit: Fit, protocol: str) -> None:
-    """The leak guard over the inner folds in which a setting is chosen."""
+def _check_inner_folds(data: Data, fit: Fit, protocol: str) -> None:
+    """Check the inner folds that choose settings for leakage."""
     rows = data.rows.iloc[fit.train]
     boundary, groups = inner_groups_of_corpus(rows, protocol)
     for train, held_out in inner_folds(groups):
         check_fit(rows, protocol=boundary, train=train, test=held_out)
+
+
+def fit_baselines(
+    name: str, data: Data, fits: Mapping[Key, Fit], *, desc: str, protocol: str = "", execution: Execution = Execution()
+) -> dict[Key, TrainedFit]:
+    """Train one baseline once per fit, with settings chosen by inner folds of `protocol`; an empty one means no choice."""
+    entry = BASELINES[name]
+    code = code_version.version(entry.make, "ser_utils.models.baselines")
+    probabilities: dict[Key, np.ndarray] = {}
+    tasks = {}
+    for key, fit in fits.items():
+        # a fold's random numbers are independent of other folds
+        seed = int(np.random.SeedSequence([fit.seed, int(fit.test[0])]).generate_state(1)[0]) if entry.random else 0
+        groups = np.empty(0, str)
+        if entry.grid and protocol:
+            _, groups = inner_groups_of_corpus(data.rows.iloc[fit.train], protocol)
+        x, y, test, n = data.x[fit.train], data.y[fit.train], data.x[fit.test], len(data.classes)
+        extra = is_extra(data.rows)[fit.train]
+        cached = cache.key(code=code, name=name, x=x, y=y, test=test, groups=groups.tolist(), extra=extra, n=n, seed=seed)
+        if (kept := cache.load("fits", cached)) is not None:
+            probabilities[key] = kept["probabilities"]
+        else:
+            tasks[key] = (cached, (name, x, y, test, groups, extra, n, seed))
+    jobs = parallel_map(fit_baseline, (task for _, task in tasks.values()), execution=execution)
+    jobs = progress(jobs, total=len(fits), done=len(probabilities), desc=desc, unit="fit")
+    for (key, (cached, _)), computed in zip(tasks.items(), jobs, strict=True):
+        cache.save("fits", cached, {"probabilities": computed})
+        probabilities[key] = computed
+    return {key: (fit, FitResult(0, probabilities[key], pd.DataFrame(), [], None)) for key, fit in fits.items()}

@@ -1,8 +1,9 @@
-"""More speech for training: other corpora join the training side of every fold, and do nothing else.
+"""Extra training corpora: clips of other corpora that train in every fold and are never tested.
 
-An extra corpus is prepared like any other, in a run of its own. Its clips of emotions that the corpus has, too, become rows
-behind the corpus' own, standardised by their own statistics, so that a microphone or a language does not pass for an emotion.
-No fold names these rows, so that they train in each; `ser_utils.evaluation.leakage` sees to it that they are never tested or measured.
+An extra corpus is prepared in a run of its own. Its clips with emotions of the main corpus become rows after those of the
+main corpus, standardised by their own statistics, so that networks do not learn differences in microphone or language as
+emotion. No fold names these rows, so they are training rows in every fold. `ser_utils.evaluation.leakage` raises an error if
+they are validation or test rows.
 """
 
 from collections.abc import Mapping
@@ -11,11 +12,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from ser_utils import corpora
 from ser_utils.core import paths
 from ser_utils.core.errors import StudyError
 from ser_utils.core.tables import EXTRA_CORPUS
-from ser_utils.experiments.experiment import Data, load_data, standardise_by_group
+from ser_utils.corpora.utterances import read_utterances
+from ser_utils.experiments.data import Data, load_data, standardise_by_group
 from ser_utils.features.registry import feature_file_name, read_features
 
 LEFT_OUT_COLUMNS = ["corpus", "emotion", "clips", "reason"]
@@ -23,103 +24,107 @@ LEFT_OUT_COLUMNS = ["corpus", "emotion", "clips", "reason"]
 
 
 def read_extra_corpora(runs: list[str], features: str) -> dict[str, Data]:
-    """Prepared corpora by the names of their runs (see `ser_utils.study.inputs.ensure_extra_corpora`): all clips, features as extracted."""
-    found = {}
+    """Read prepared corpora by the names of their runs: all clips, with features as extracted."""
+    prepared = {}
     for name in runs:
         out = paths.out_dir(name)
-        utterances = corpora.read_utterances(out / "utterances.csv")
-        found[name] = load_data(read_features(out / feature_file_name(features), features), utterances, drop=[], rename={})
-    return found
+        table = read_features(out / feature_file_name(features), features)
+        prepared[name] = load_data(table, read_utterances(out / "utterances.csv"), drop=[], rename={})
+    return prepared
 
 
 def select_rows(data: Data, keep: np.ndarray, **columns: pd.Series) -> Data:
-    """Some rows of a table, in place of all; with other columns where given."""
+    """Return the rows marked in `keep`, with some columns replaced."""
     return replace(data, rows=data.rows.assign(**columns)[keep].reset_index(drop=True), x=data.x[keep])
 
 
 def corpus_prefixes(name: str) -> dict[str, str]:
-    """What stands before a corpus' files, speakers and sentences, where it stands beside others."""
+    """Return the prefix of a corpus' files, speakers and sentences in a table of several corpora."""
     return {"file": f"{name}/", "speaker": f"{name}:", "sentence": f"{name}:"}
 
 
 def prefixed_columns(name: str, rows: pd.DataFrame) -> dict[str, pd.Series]:
-    """Columns of rows with the corpus' name in front: its clips, voices and sentences are no other's of the same name."""
-    return {column: mark + rows[column] for column, mark in corpus_prefixes(name).items()}
+    """Return the columns file, speaker and sentence with the corpus' prefix, which makes them unique among corpora."""
+    return {column: prefix + rows[column] for column, prefix in corpus_prefixes(name).items()}
 
 
 def relabel_data(data: Data, *, drop: list[str], rename: Mapping[str, str]) -> Data:
-    """Without the emotions to drop, and the others renamed; unlike at `ser_utils.corpora.labels.relabel` the corpus may lack some."""
+    """Drop and rename emotions; unlike in `ser_utils.corpora.labels.relabel`, the corpus may lack some of them."""
     return select_rows(data, ~data.rows.emotion.isin(drop).to_numpy(), emotion=data.rows.emotion.replace(dict(rename)))
 
 
 def usable_extra_corpora(
     main: Data, extra: Mapping[str, Data], *, drop: list[str], rename: Mapping[str, str]
 ) -> tuple[dict[str, Data], pd.DataFrame]:
-    """What of extra corpora may train beside a corpus: the emotions it has, after both were relabelled alike.
+    """Select the clips of extra corpora whose emotions the main corpus has, after both are relabelled.
 
     Parameters
     ----------
     main : Data
-        The corpus, relabelled.
+        The main corpus, relabelled.
     extra : mapping
-        From `read`.
+        From `read_extra_corpora`.
     drop, rename
-        As the corpus itself was relabelled.
+        As used for the main corpus.
 
     Returns
     -------
-    dict
-        The extra corpora without the rest.
-    left_out : pd.DataFrame [columns=LEFT_OUT]
-        What the rest is.
+    usable : dict
+        The extra corpora with the selected clips.
+    left_out : pd.DataFrame [columns=LEFT_OUT_COLUMNS]
+        Number of clips left out, by corpus and emotion.
 
     Raises
     ------
     StudyError
-        A corpus shares no emotion with the main one, or holds a recording of it.
+        An extra corpus shares no emotion with the main corpus, or contains one of its recordings.
     """
-    kept, left_out = {}, []
-    heard = set(main.rows.audio_sha256)
+    usable, left_out = {}, []
     for name, data in extra.items():
-        if n := len(heard & set(data.rows.audio_sha256)):
-            raise StudyError(
-                f"The extra corpus {name} holds {n} of the recordings that are to be tested, so that it may hold their voices: "
-                "take it out of EXTRA_CORPORA, or these recordings out of its folder."
-            )
+        _check_recordings(name, data, main)
         emotion = data.rows.emotion.mask(data.rows.emotion.isin(drop)).replace(dict(rename))
-        fits = emotion.isin(main.classes).to_numpy()
-        if not fits.any():
+        shared = emotion.isin(main.classes).to_numpy()
+        if not shared.any():
             raise StudyError(
-                f"The extra corpus {name} shares no emotion with the corpus: it has {', '.join(data.classes)}, and expected "
-                f"are some of {', '.join(main.classes)}; take it out of EXTRA_CORPORA, or map names with RENAME_EMOTIONS."
+                f"The extra corpus {name} shares no emotion with the main corpus: it has {', '.join(data.classes)}, expected "
+                f"some of {', '.join(main.classes)}; remove it from EXTRA_CORPORA, or rename emotions with RENAME_EMOTIONS."
             )
-        kept[name] = select_rows(data, fits, emotion=emotion)
-        rest = data.rows[~fits].groupby("emotion").file.nunique()
+        usable[name] = select_rows(data, shared, emotion=emotion)
+        counts = data.rows[~shared].groupby("emotion").file.nunique()
         left_out += [
-            (name, what, n, "dropped by DROP_EMOTIONS" if what in drop else "the corpus has no such emotion")
-            for what, n in rest.items()
+            (name, label, n, "dropped by DROP_EMOTIONS" if label in drop else "the corpus has no such emotion")
+            for label, n in counts.items()
         ]
-    return kept, pd.DataFrame(left_out, columns=LEFT_OUT_COLUMNS)
+    return usable, pd.DataFrame(left_out, columns=LEFT_OUT_COLUMNS)
+
+
+def _check_recordings(name: str, data: Data, main: Data) -> None:
+    if n := len(set(main.rows.audio_sha256) & set(data.rows.audio_sha256)):
+        raise StudyError(
+            f"The extra corpus {name} contains {n} of the main corpus' recordings, so it may contain test speakers: remove it "
+            "from EXTRA_CORPORA, or remove these recordings from its folder."
+        )
 
 
 def join_extra_corpora(main: Data, extra: Mapping[str, Data], *, speaker_norm: str) -> Data:
-    """The rows of a corpus, and behind them those of extra corpora, standardised.
+    """Append the rows of extra corpora, standardised, to those of the main corpus.
 
     Parameters
     ----------
     main : Data
-        The corpus, normalised as the system wants it.
+        The main corpus, normalised as the system requires.
     extra : mapping
-        From `fitting`, as extracted.
+        From `usable_extra_corpora`, with features as extracted.
     speaker_norm : str
-        ``speaker``: each speaker of an extra corpus is standardised by its own clips, and those unknown as one. ``none``: each
-        extra corpus is, by all of its clips; the corpus itself is by its training rows alone, fold by fold (see
-        `ser_utils.models.training.Fit.extra_rows`).
+        ``speaker``: each speaker of an extra corpus is standardised by its own clips; unknown speakers count as one.
+        ``none``: each extra corpus is standardised by all of its clips. (The main corpus is standardised in each fold by its
+        training rows; see `ser_utils.models.training.Fit.extra_rows`.)
 
     Returns
     -------
     Data
-        With a column `ser_utils.core.tables.EXTRA_CORPUS`. Rows of extra corpora have its name before file, speaker and sentence.
+        With a column `ser_utils.core.tables.EXTRA_CORPUS`. Files, speakers and sentences of extra corpora have the corpus'
+        name as prefix.
     """
     rows, x = [main.rows.assign(**{EXTRA_CORPUS: ""})], [main.x]
     for name, data in extra.items():

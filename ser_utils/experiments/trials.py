@@ -1,4 +1,4 @@
-"""One quick result: a corpus, a feature set, an augmentation or a network tried out from a notebook or a terminal."""
+"""A quick result for one corpus, feature set, augmentation, protocol, network or baseline, from a notebook or a terminal."""
 
 from collections.abc import Sequence
 
@@ -10,17 +10,15 @@ from ser_utils.corpora.utterances import utterance_table
 from ser_utils.evaluation.folds import folds_by_seed, make_folds, obstacles
 from ser_utils.evaluation.metrics import metrics_with_intervals
 from ser_utils.evaluation.protocols import main_protocol
-from ser_utils.experiments.experiment import (
-    RunSettings,
-    System,
-    load_data,
-    prediction_table,
-    resolve_feature_set,
-    run_protocol,
-    usable_norms,
-)
+from ser_utils.experiments.baseline_runs import run_baseline
+from ser_utils.experiments.data import load_data
+from ser_utils.experiments.experiment import prediction_table, run_protocol
+from ser_utils.experiments.systems import RunSettings, System, matching_feature_set, resolve_feature_set, usable_norms
 from ser_utils.features.augmentation import STRENGTHS
 from ser_utils.features.extraction import feature_tables
+from ser_utils.models.baselines import BASELINES
+
+BASELINE_FEATURES = "functionals"
 
 
 def trial(
@@ -30,52 +28,69 @@ def trial(
     features: str = "",
     variants: Sequence[str] = (),
     speaker_norm: str = "none",
+    protocol: str = "",
     n_seeds: int = 1,
     n_jobs: int = 1,
 ) -> pd.DataFrame:
-    """Train and test one network under the corpus' main protocol, as the notebooks do, and write nothing but the cache.
+    """Train and test one network or baseline under one protocol, as the notebooks do; only the cache is written.
 
     Parameters
     ----------
     corpus : str
         A registered name, or the path of a folder or a CSV; see `ser_utils.corpora.utterances.get_corpus`.
     model : str
-        A name in `ser_utils.models.registry.MODELS`.
+        A name in `ser_utils.models.registry.MODELS` or `ser_utils.models.baselines.BASELINES`.
     features : str
-        A name in `ser_utils.features.registry.FEATURE_SETS`; empty for the model's own.
+        A name in `ser_utils.features.registry.FEATURE_SETS`; empty for the network's default, and `BASELINE_FEATURES` for a
+        baseline.
     variants : sequence of str
-        Names in `ser_utils.features.augmentation.AUGMENTATIONS`: these variants of the training clips train, too.
+        Names in `ser_utils.features.augmentation.AUGMENTATIONS`: a network also trains on these variants of the training
+        clips; a baseline does not.
     speaker_norm : str
         ``none`` or ``speaker``.
+    protocol : str
+        A name in `ser_utils.evaluation.protocols.PROTOCOLS`; empty for the corpus' main protocol. As in the study, a network
+        under another protocol than the main one has its default settings.
     n_seeds, n_jobs : int
-        Seeds, and processes.
+        Number of seeds, and of processes.
 
     Returns
     -------
     pd.DataFrame [columns=protocol, model, features, speaker_norm, metric, value, ci_low, ci_high, n_clips, n_seeds]
-        Shares from 0 to 1, with 95 % intervals (`ser_utils.evaluation.metrics.metrics_with_intervals`).
+        Values from 0 to 1 with 95 % intervals (see `ser_utils.evaluation.metrics.metrics_with_intervals`).
 
     Raises
     ------
     StudyError
-        A name is unknown, the corpus is not there or cannot be split, or the network does not fit.
+        A name is unknown, the corpus is missing or cannot be split by the protocol, or the model cannot take the features.
     """
-    entry, system = get_corpus(corpus), System(model, resolve_feature_set(model, features), speaker_norm)
+    if model in BASELINES:
+        features = matching_feature_set(model, features or BASELINE_FEATURES, sequences=False)
+    else:
+        features = resolve_feature_set(model, features)
+    entry = get_corpus(corpus)
     utterances, _ = utterance_table(entry)
     usable_norms([speaker_norm], utterances.speaker)
-    how = {"root": entry.root, "features": [system.features], "variants": list(variants), "strengths": STRENGTHS}
-    table = feature_tables(list(utterances.file), execution=Execution(n_jobs), **how)[system.features]
-    data = load_data(table, utterances, drop=[], rename={}, speaker_norm=speaker_norm)
-    protocol = main_protocol([name for name, why_not in obstacles(data.rows).items() if not why_not])
-    seeds = list(range(n_seeds))
-    folds = folds_by_seed(make_folds(data.rows, protocol=protocol, seeds=seeds, n_folds=5), protocol, seeds)
-    augmented = True if variants else None
-    result = run_protocol(
-        system,
-        data,
-        folds,
-        protocol=protocol,
-        settings=RunSettings(main=protocol, augmented=augmented),
-        execution=Execution(n_jobs),
+    execution, seeds = Execution(n_jobs), list(range(n_seeds))
+    tables = feature_tables(
+        list(utterances.file),
+        root=entry.root,
+        features=[features],
+        variants=list(variants),
+        strengths=STRENGTHS,
+        execution=execution,
     )
-    return metrics_with_intervals(prediction_table(result.fitted, data, system, protocol))
+    data = load_data(tables[features], utterances, drop=[], rename={}, speaker_norm=speaker_norm)
+    main = main_protocol(name for name, obstacle in obstacles(data.rows).items() if not obstacle)
+    protocol = protocol or main
+    folds = folds_by_seed(make_folds(data.rows, protocol=protocol, seeds=seeds, n_folds=5), protocol, seeds)
+    if model in BASELINES:
+        predictions = run_baseline(
+            model, data, folds, protocol=protocol, features=features, speaker_norm=speaker_norm, execution=execution
+        )
+    else:
+        system = System(model, features, speaker_norm)
+        settings = RunSettings(main, augmented=True if variants else None)
+        result = run_protocol(system, data, folds, protocol=protocol, settings=settings, execution=execution)
+        predictions = prediction_table(result.fitted, data, system, protocol)
+    return metrics_with_intervals(predictions)

@@ -64,9 +64,7 @@ def _remove_external(body: BeautifulSoup) -> None:
     for tag in body.find_all(FOREIGN_TAGS):
         tag.decompose()
     for style in body.find_all("style"):
-        if style.has_attr("scoped") or _loads_in_css(
-            style.get_text()
-        ):  # pandas styles override the page's
+        if style.has_attr("scoped") or _loads_in_css(style.get_text()):  # pandas styles override the page's
             style.decompose()
     for tag in body.find_all(True):
         for name in [name for name in tag.attrs if _is_external(tag.name, name, str(tag[name]))]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from test_experiment import tables, unnamed  # noqa: F401
-from test_more_speech import corpus
+from test_extra_corpora import corpus
 
 from ser_utils import models
 from ser_utils.core import paths
@@ -18,7 +18,7 @@ TWO = ["original_mlp", "mlp"]
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, tmp_path):
-    """Networks that train for a moment only, and a cache of the test's own."""
+    """Networks that train for a few epochs, and a temporary cache."""
     monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
     for name in TWO:
         entry = replace(models.MODELS[name], max_epochs=3, epochs=3, selection_seeds=1, batch_size=16)
@@ -36,11 +36,11 @@ def compared(tables, names=TWO, protocol="speaker", norms=("none",), **how):  # 
 
 def test_each_network_on_its_own_features_and_the_same_clips(tables):  # noqa: F811
     found = compared(tables)
-    said = found.predictions.groupby("model").agg(
+    summary = found.predictions.groupby("model").agg(
         features=("features", "first"), clips=("file", "nunique"), rows=("file", "size")
     )
-    assert said.features.to_dict() == {"mlp": "functionals", "original_mlp": "original38"}
-    assert set(said.clips) == set(said.rows) == {48}
+    assert summary.features.to_dict() == {"mlp": "functionals", "original_mlp": "original38"}
+    assert set(summary.clips) == set(summary.rows) == {48}
     costs = found.costs.set_index("model")
     assert costs.parameters["original_mlp"] == models.original_mlp(4, 3).count_params()
     assert costs.fits.to_dict() == dict.fromkeys(TWO, 4), "a fold a speaker"
@@ -71,11 +71,15 @@ def test_each_network_once_more_with_extra_corpora(tables):  # noqa: F811
     ("names", "search", "message"),
     [
         (["mlp", "cnnn"], 0, "Unknown model 'cnnn': expected one of original_mlp, mlp, cnn, lstm"),
-        (["mlp", "mlp"], 0, "MODELS names 'mlp' twice"),
-        (["mlp", "original_mlp"], 3, "SEARCH is 3, but 'original_mlp' in MODELS names no settings to search"),
+        (["mlp", "mlp"], 0, "MODELS contains 'mlp' twice"),
+        (
+            ["mlp", "original_mlp"],
+            3,
+            "SEARCH is 3, but 'original_mlp' in MODELS has no settings to search: set SEARCH to 0, or remove 'original_mlp'",
+        ),
     ],
 )
-def test_what_cannot_be_compared_is_told_before_anything_is_trained(names, search, message, monkeypatch):
+def test_models_that_cannot_be_compared_are_refused_before_training(names, search, message, monkeypatch):
     monkeypatch.setattr(model_comparison, "run_protocol", None)
     with pytest.raises(StudyError, match=message):
         model_comparison.compare_models(

@@ -1,4 +1,4 @@
-"""Other corpora train as well, by their own statistics, and do nothing else."""
+"""Extra training corpora: standardised by their own statistics, never tested."""
 
 import itertools
 from dataclasses import replace
@@ -15,24 +15,27 @@ from ser_utils.corpora import download
 from ser_utils.evaluation import folds, leakage, protocols
 from ser_utils.evaluation.leakage import LeakError
 from ser_utils.experiments import baseline_runs, experiment, extra_corpora
-from ser_utils.experiments.experiment import Data, System
+from ser_utils.experiments.data import Data, normalise
+from ser_utils.experiments.fits import final_model, fit_system, make_fits
+from ser_utils.experiments.selection import inner_fits, inner_groups_of_corpus
+from ser_utils.experiments.systems import System
 from ser_utils.models import baselines
 from ser_utils.models.fits import standardise
-from ser_utils.study import inputs, runner, stages
+from ser_utils.study import inputs, notebooks, runner, stages
 
 MLP = System("mlp", "f")
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, tmp_path):
-    """Networks that train for a moment only, and a cache of the test's own."""
+    """Networks that train for a few epochs, and a temporary cache."""
     monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
     entry = models.MODELS["mlp"]
     monkeypatch.setitem(models.MODELS, "mlp", replace(entry, max_epochs=10, epochs=10, choices=entry.choices[:2]))
 
 
 def corpus(speakers="abcd", emotions=("joy", "fear", "anger"), *, gain=1.0, seed=0, name="", variants=(ORIGINAL, "noise")):
-    """A table of speakers x emotions x two sentences x variants, in which the emotion is plain; `gain` is the microphone's."""
+    """A table of speakers x emotions x two sentences x variants, with clear emotions; `gain` is the recording level."""
     plan = list(itertools.product(speakers, emotions, "12", variants))
     rows = pd.DataFrame(plan, columns=["speaker", "emotion", "sentence", "variant"])
     rows.insert(0, "file", rows.speaker + rows.emotion + rows.sentence)
@@ -49,18 +52,18 @@ def main():
 
 @pytest.fixture
 def extra():
-    """The same names of speakers and files as in the corpus itself, another microphone, one emotion more and one fewer."""
+    """A corpus with the same names of speakers and files, another level, one emotion more and one fewer."""
     return {"other": corpus("ab", ("joy", "fear", "boredom"), gain=50, seed=1, name="other")}
 
 
 def joined(main, extra, speaker_norm="none"):
     kept, _ = extra_corpora.usable_extra_corpora(main, extra, drop=[], rename={})
-    x = experiment.normalise(main.x, main.rows, speaker_norm)
+    x = normalise(main.x, main.rows, speaker_norm)
     return extra_corpora.join_extra_corpora(replace(main, x=x), kept, speaker_norm=speaker_norm)
 
 
 def of(data, protocol="speaker", seeds=(0,)):
-    """Folds of the corpus itself, as its own run made them."""
+    """Folds of the main corpus, as made in its own run."""
     rows = data.rows[~leakage.is_extra(data.rows)]
     return folds.folds_by_seed(folds.make_folds(rows, protocol=protocol, seeds=list(seeds), n_folds=3), protocol, list(seeds))
 
@@ -68,7 +71,7 @@ def of(data, protocol="speaker", seeds=(0,)):
 # Joining
 
 
-def test_rows_of_an_extra_corpus_stand_behind_under_names_of_their_own(main, extra):
+def test_rows_of_an_extra_corpus_are_appended_with_prefixed_names(main, extra):
     data = joined(main, extra)
     own, other = data.rows[: len(main.rows)], data.rows[len(main.rows) :]
     pd.testing.assert_frame_equal(own.drop(columns=EXTRA_CORPUS), main.rows)
@@ -125,7 +128,7 @@ def test_a_corpus_without_a_shared_emotion_is_refused(main):
     other = {"dull": corpus("ab", ("boredom", "calm"), name="dull")}
     with pytest.raises(
         StudyError,
-        match="dull shares no emotion with the corpus: it has boredom, calm, and expected are some of joy, fear, anger",
+        match="dull shares no emotion with the main corpus: it has boredom, calm, expected some of joy, fear, anger",
     ):
         extra_corpora.usable_extra_corpora(main, other, drop=[], rename={})
 
@@ -133,7 +136,7 @@ def test_a_corpus_without_a_shared_emotion_is_refused(main):
 def test_a_corpus_that_holds_a_recording_of_the_main_one_is_refused(main, extra):
     rows = extra["other"].rows
     rows.loc[rows.file == "ajoy1", "audio_sha256"] = main.rows.audio_sha256[0]
-    with pytest.raises(StudyError, match="other holds 1 of the recordings that are to be tested"):
+    with pytest.raises(StudyError, match="other contains 1 of the main corpus' recordings, so it may contain test speakers"):
         extra_corpora.usable_extra_corpora(main, extra, drop=[], rename={})
 
 
@@ -144,12 +147,12 @@ def test_a_corpus_that_holds_a_recording_of_the_main_one_is_refused(main, extra)
 def test_extra_rows_train_in_every_fold_and_are_never_tested(main, extra, protocol):
     data = joined(main, extra)
     other = np.flatnonzero(leakage.is_extra(data.rows) & (data.rows.variant == ORIGINAL))
-    fits = experiment.make_fits(of(data, protocol), data, augmented=False)
+    fits = make_fits(of(data, protocol), data, augmented=False)
     for fit in fits.values():
         leakage.check_fit(data.rows, protocol=protocol, train=fit.train, test=fit.test)
         np.testing.assert_array_equal(fit.extra_rows, other)
         assert set(other) <= set(fit.train) and not set(other) & set(fit.test)
-    alone = experiment.make_fits(of(data, protocol), main, augmented=False)
+    alone = make_fits(of(data, protocol), main, augmented=False)
     for key, fit in alone.items():
         np.testing.assert_array_equal(np.setdiff1d(fits[key].train, other), fit.train)
         assert fit.extra_rows is None
@@ -157,8 +160,8 @@ def test_extra_rows_train_in_every_fold_and_are_never_tested(main, extra, protoc
 
 def test_inner_folds_hold_out_speakers_of_the_corpus_itself_and_train_on_the_rest(main, extra):
     data = joined(main, extra)
-    outer = experiment.make_fits(of(data), data, augmented=True)[0, 1]
-    inner = experiment.inner_fits(outer, data.rows, epochs=3)
+    outer = make_fits(of(data), data, augmented=True)[0, 1]
+    inner = inner_fits(outer, data.rows, epochs=3)
     assert set(inner) == {"b", "c", "d"}
     for name, fit in inner.items():
         assert set(data.rows.speaker.iloc[fit.validation]) == {name}
@@ -166,58 +169,58 @@ def test_inner_folds_hold_out_speakers_of_the_corpus_itself_and_train_on_the_res
         np.testing.assert_array_equal(fit.extra_rows, outer.extra_rows)
 
 
-def test_the_scaler_hears_the_corpus_itself_alone(main, extra):
+def test_the_scaler_is_fitted_on_the_main_corpus_only(main, extra):
     data = joined(main, extra)
-    fit = replace(experiment.make_fits(of(data), data, augmented=False)[0, 1], epochs=2)
+    fit = replace(make_fits(of(data), data, augmented=False)[0, 1], epochs=2)
     louder = replace(data, x=np.where(leakage.is_extra(data.rows)[:, None], 9 * data.x, data.x))
-    done, other = (experiment.fit_system(MLP, one, {0: fit}, batch_size=0, desc="")[0][1] for one in (data, louder))
+    done, other = (fit_system(MLP, one, {0: fit}, batch_size=0, desc="")[0][1] for one in (data, louder))
     own = np.setdiff1d(fit.train, fit.extra_rows)
     for one in (done, other):
         np.testing.assert_allclose(one.scaler.mean_, data.x[own].mean(axis=0), rtol=1e-5)
         assert one.scaler.n_samples_seen_ == len(own)
-    assert not np.array_equal(done.probabilities, other.probabilities), "the extra rows do train"
+    assert not np.array_equal(done.probabilities, other.probabilities), "the extra rows are training rows"
 
 
 def test_extra_rows_are_taken_as_they_are_and_the_others_standardised(main, extra):
 
     data = joined(main, extra)
-    fit = experiment.make_fits(of(data), data, augmented=False)[0, 1]
+    fit = make_fits(of(data), data, augmented=False)[0, 1]
     scaler, scaled = standardise(data.x, fit)
     np.testing.assert_array_equal(scaled[fit.extra_rows], data.x[fit.extra_rows])
     np.testing.assert_array_equal(scaled[fit.test], scaler.transform(data.x[fit.test]))
-    alone, _ = standardise(main.x, experiment.make_fits(of(main), main, augmented=False)[0, 1])
+    alone, _ = standardise(main.x, make_fits(of(main), main, augmented=False)[0, 1])
     np.testing.assert_allclose(alone.mean_, scaler.mean_)
 
 
-def test_more_speech_teaches_what_too_little_does_not():
-    """Few and noisy clips to train on: with another corpus, at fifty times the level, the test speakers are understood."""
+def test_an_extra_corpus_improves_training_on_few_clips():
+    """Few and noisy training clips; the extra corpus has fifty times the level."""
     small = corpus("abcd", seed=3, variants=(ORIGINAL,))
     rng = np.random.default_rng(5)
     small = replace(small, x=(small.x + rng.normal(scale=2.0, size=small.x.shape)).astype(np.float32))
     large = {"other": corpus("abcdefghijkl", gain=50, seed=4, name="other", variants=(ORIGINAL,))}
     data, right = joined(small, large), {}
     for name, one in (("alone", small), ("with", data)):
-        fits = {key: replace(fit, epochs=10) for key, fit in experiment.make_fits(of(small), one, augmented=False).items()}
-        table = experiment.prediction_table(experiment.fit_system(MLP, one, fits, batch_size=8, desc=""), one, MLP, "speaker")
+        fits = {key: replace(fit, epochs=10) for key, fit in make_fits(of(small), one, augmented=False).items()}
+        table = experiment.prediction_table(fit_system(MLP, one, fits, batch_size=8, desc=""), one, MLP, "speaker")
         right[name] = (table.emotion == table.predicted).mean()
         assert sorted(table.file) == sorted(small.rows.file)
     assert right["with"] > right["alone"] and right["with"] > 0.6
 
 
-def test_the_whole_way_under_the_protocol_that_chooses(main, extra):
+def test_extra_corpora_under_the_main_protocol(main, extra):
     data = joined(main, extra)
     result = experiment.run_protocol(MLP, data, of(data), protocol="speaker")
     table = experiment.prediction_table(result.fitted, data, MLP, "speaker")
     assert sorted(table.file) == sorted(main.rows.file.unique())
     assert set(result.selection.test_speaker) == set("abcd")
     assert list(table.filter(like="p_")) == ["p_joy", "p_fear", "p_anger"]
-    final = experiment.final_model(MLP, data, epochs=10, settings={})
+    final = final_model(MLP, data, epochs=10, settings={})
     normalise = final.get_layer("normalise_by_training_rows")
     np.testing.assert_allclose(normalise.mean, main.x[main.rows.variant == ORIGINAL].mean(axis=0)[None], rtol=1e-4)
 
 
 def test_fits_without_extra_rows_stay_as_they_are(main):
-    fit = experiment.make_fits(of(main), main, augmented=False)[0, 1]
+    fit = make_fits(of(main), main, augmented=False)[0, 1]
 
     assert list(fit.row_numbers()) == ["train", "test"]
     assert standardise(main.x, fit)[0].n_samples_seen_ == len(fit.train)
@@ -228,7 +231,7 @@ def test_fits_without_extra_rows_stay_as_they_are(main):
 
 def test_planted_leaks_through_an_extra_corpus_are_caught(main, extra):
     data = joined(main, extra)
-    fit = experiment.make_fits(of(data, "speaker_sentence"), data, augmented=True)[0, 1]
+    fit = make_fits(of(data, "speaker_sentence"), data, augmented=True)[0, 1]
     caught = leakage.plant_leaks(data.rows, train=fit.train, test=fit.test)
     assert "1 row of another corpus is in test" in caught["a clip of an extra corpus, scored"]
     assert "is in selection; extra corpora may train and nothing else" in caught["settings chosen on an extra corpus"]
@@ -265,9 +268,9 @@ def test_baselines_learn_from_an_extra_corpus_whatever_its_level(main, extra, na
 
 def test_baselines_choose_on_speakers_of_the_corpus_itself(main, extra):
     data = joined(main, extra)
-    fit = experiment.make_fits(of(data), data, augmented=False)[0, 1]
+    fit = make_fits(of(data), data, augmented=False)[0, 1]
     rows = data.rows.iloc[fit.train]
-    inner = baseline_runs._inner(experiment.inner_groups_of_corpus(rows, "speaker")[1])
+    inner = baselines.inner_folds(inner_groups_of_corpus(rows, "speaker")[1])
     assert [set(rows.speaker.iloc[held]) for _, held in inner] == [{"b"}, {"c"}, {"d"}]
     for train, held in inner:
         assert len(train) + len(held) == len(rows) and leakage.is_extra(rows)[train].sum() == len(fit.extra_rows)
@@ -289,7 +292,7 @@ def runs(tmp_path, monkeypatch):
         monkeypatch.setattr(paths, name, tmp_path / name.lower())
     paths.NOTEBOOKS.mkdir()
     for name in ("demo", "emovo"):
-        for file in runner.PREPARED:
+        for file in notebooks.expand_names(runner.PREPARED):
             (paths.out_dir(name) / file).write_text(f"{file} of {name}")
 
 
@@ -306,14 +309,14 @@ def test_extra_corpora_are_named_by_their_runs(runs):
         (["emo"], "Unknown corpus 'emo': expected one of demo, emovo"),
     ],
 )
-def test_wrong_extra_corpora_are_told_at_once(runs, extra, message):
+def test_wrong_extra_corpora_are_refused(runs, extra, message):
     with pytest.raises(StudyError, match=message):
         inputs.ensure_extra_corpora("demo", extra, "utterances.csv")
     with pytest.raises(StudyError, match=message):
         inputs.ensure_extra_corpora("DEMO", extra, "utterances.csv")
 
 
-def test_an_extra_corpus_that_is_not_there_is_told_and_where_to_get_it(tmp_path, monkeypatch):
+def test_a_missing_extra_corpus_is_refused_with_its_source(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "OUT", tmp_path / "out")
     monkeypatch.setattr(paths, "DATA", tmp_path / "data")
 
@@ -323,7 +326,7 @@ def test_an_extra_corpus_that_is_not_there_is_told_and_where_to_get_it(tmp_path,
         except StudyError as error:
             return str(error)
 
-    monkeypatch.setattr(runner, "execute_notebook", execute)
+    monkeypatch.setattr(inputs, "execute_notebook", execute)
     with pytest.raises(
         StudyError, match=r"01_explore, which writes it, failed: EMOVO is not in .*: no such folder. Get it with"
     ):
@@ -344,7 +347,7 @@ def test_extra_corpora_are_downloaded_or_asked_for_before_anything_runs(tmp_path
     assert asked == ["emodb"]
 
 
-def test_a_stage_follows_from_its_extra_corpora(runs):
+def test_a_stage_depends_on_its_extra_corpora(runs):
     import nbformat
 
     book = paths.NOTEBOOKS / "03_train.ipynb"

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from test_more_speech import corpus, quick  # noqa: F401  networks that train for a moment
+from test_extra_corpora import corpus, quick  # noqa: F401  networks that train for a few epochs
 
-from ser_utils import corpora
+from ser_utils import corpora, models
 from ser_utils.core.errors import StudyError
 from ser_utils.core.tables import FOLD_COLUMNS, ORIGINAL, UNKNOWN
 from ser_utils.evaluation import folds
 from ser_utils.evaluation.leakage import LeakError
-from ser_utils.experiments import cross_corpus, experiment
+from ser_utils.experiments import cross_corpus
 from ser_utils.figures import cross_corpus as cross_corpus_figures
 
 
@@ -26,14 +26,14 @@ def tables():
     }
 
 
-def made(data):
+def speaker_folds(data):
     return folds.make_folds(data.rows, protocol="speaker", seeds=[0], n_folds=3)
 
 
 @pytest.fixture
 def cut(tables):
     none = pd.DataFrame(columns=FOLD_COLUMNS)
-    return {"here": made(tables["here"]), "there": made(tables["there"]), "dull": none}
+    return {"here": speaker_folds(tables["here"]), "there": speaker_folds(tables["there"]), "dull": none}
 
 
 def matrix(tables, cut, norms=("speaker",), models=("svm",), seeds=(0,)):
@@ -42,7 +42,7 @@ def matrix(tables, cut, norms=("speaker",), models=("svm",), seeds=(0,)):
     )
 
 
-def test_a_pair_has_the_shared_emotions_and_names_of_its_own(tables):
+def test_a_pair_has_the_shared_emotions_and_prefixed_names(tables):
     data = cross_corpus.pair_of_corpora(tables["here"], tables["there"], ("here", "there"))
     assert data.classes == ["joy", "fear"] == cross_corpus.shared_emotions(tables["here"], tables["there"])
     assert set(data.rows.speaker) == {"here:a", "here:b", "here:c", "here:d", "there:a", "there:b", "there:c"}
@@ -51,7 +51,7 @@ def test_a_pair_has_the_shared_emotions_and_names_of_its_own(tables):
     np.testing.assert_array_equal(data.x[-12:], tables["there"].x[kept])
 
 
-def test_one_trains_and_the_other_is_tested(tables):
+def test_one_corpus_is_training_data_and_the_other_is_test_data(tables):
     data = cross_corpus.pair_of_corpora(tables["here"], tables["there"], ("here", "there"))
     for augmented, variants in ((False, {ORIGINAL}), (True, {ORIGINAL, "noise"})):
         fits = cross_corpus.fits_across(data, "here", seeds=[0, 3], augmented=augmented)
@@ -60,10 +60,10 @@ def test_one_trains_and_the_other_is_tested(tables):
             assert data.rows.file.iloc[fit.train].str.startswith("here/").all()
             assert set(data.rows.variant.iloc[fit.train]) == variants
             assert data.rows.file.iloc[fit.test].str.startswith("there/").all() and len(fit.test) == 12
-            assert fit.extra_rows is None, "the scaler hears the training corpus, and all of it"
+            assert fit.extra_rows is None, "the scaler is fitted on the whole training corpus"
 
 
-def test_a_recording_in_both_corpora_stops_it(tables, cut):
+def test_a_recording_in_both_corpora_is_refused(tables, cut):
     rows = tables["there"].rows
     rows.loc[rows.emotion == "joy", "audio_sha256"] = tables["here"].rows.audio_sha256[0]
     with pytest.raises(LeakError, match="1 recording is in training and in test"):
@@ -82,7 +82,7 @@ def test_every_pair_that_shares_two_emotions_is_tested_and_a_corpus_on_itself(ta
         ("there", "there"): {"rows": 18, "files": 18, "protocol": "speaker"},
     }
     assert list(found)[:2] == cross_corpus.PAIR and set(found.variant) == {ORIGINAL}
-    assert (found.emotion == found.predicted).mean() > 0.9, "normalised by speaker, what is plain carries over"
+    assert (found.emotion == found.predicted).mean() > 0.9, "with per-speaker normalisation, clear emotions transfer"
 
 
 def test_a_corpus_of_unknown_speakers_is_in_no_cell_by_speaker_and_has_no_interval_over_them(tables, cut):
@@ -96,19 +96,19 @@ def test_a_corpus_of_unknown_speakers_is_in_no_cell_by_speaker_and_has_no_interv
     table = cross_corpus.cross_corpus_table(found, n_resamples=20).query("speaker_norm == 'none'").set_index(cross_corpus.PAIR)
     assert table.n_speakers.to_dict() == {("here", "here"): 4, ("here", "there"): 0, ("there", "here"): 4}
     assert table.ci_low.isna().to_list() == [False, True, False]
-    said = [text.get_text() for text in cross_corpus_figures.cross_corpus_matrix(table.reset_index()).axes[0].texts]
-    assert "speakers unknown\n2 emotions" in said
+    texts = [text.get_text() for text in cross_corpus_figures.cross_corpus_matrix(table.reset_index()).axes[0].texts]
+    assert "speakers unknown\n2 emotions" in texts
 
 
-def test_clips_and_voices_are_called_as_in_their_own_run(tables, cut):
+def test_clips_and_speakers_have_the_names_of_their_own_run(tables, cut):
     found = matrix(tables, cut).query("test == 'there'")
     rows = tables["there"].rows.set_index("file")
     assert set(found.train) == {"here", "there"} and set(found.file) <= set(rows.index)
     assert (found.speaker.to_numpy() == rows.speaker.loc[found.file].to_numpy()).all()
 
 
-def test_without_normalisation_the_training_corpus_alone_gives_the_scale(tables, cut):
-    """A test clip gets the same answer whatever else is in the test corpus: nothing of it is used."""
+def test_without_normalisation_only_the_training_corpus_determines_the_scale(tables, cut):
+    """The prediction of a test clip does not depend on other clips of the test corpus."""
     two = {name: tables[name] for name in ("here", "there")}
     fewer = tables["there"].rows.speaker.ne("a").to_numpy()
     part = replace(tables["there"], rows=tables["there"].rows[fewer].reset_index(drop=True), x=tables["there"].x[fewer])
@@ -127,7 +127,7 @@ def test_networks_run_for_each_seed_under_their_defaults(tables, cut, monkeypatc
     seen, fit = [], cross_corpus.fit_system
     monkeypatch.setattr(cross_corpus, "fit_system", lambda *args, **how: seen.extend(args[2].values()) or fit(*args, **how))
     found = matrix(tables, cut, models=["mlp", "svm"], seeds=[0, 1])
-    entry = experiment.get_model("mlp")
+    entry = models.get_model("mlp")
     assert {(one.epochs, one.stop_early, tuple(one.settings.items())) for one in seen} == {
         (entry.epochs, False, tuple(entry.choices[0].items()))
     }
@@ -135,7 +135,7 @@ def test_networks_run_for_each_seed_under_their_defaults(tables, cut, monkeypatc
 
 
 def test_corpora_of_which_nothing_can_be_tested_are_refused(tables, cut):
-    with pytest.raises(StudyError, match="Of there, dull no two share two emotions or more"):
+    with pytest.raises(StudyError, match="No two of the corpora there, dull share two or more emotions: set EXTRA_CORPORA"):
         matrix({name: tables[name] for name in ("there", "dull")}, {"there": cut["dull"], "dull": cut["dull"]})
 
 
@@ -188,7 +188,7 @@ def test_the_figure_of_labels_has_a_cell_for_each():
 
 
 @pytest.mark.parametrize("names", [["a", "b"], list("abcdefg")], ids=len)
-def test_the_figure_of_the_matrix_says_value_interval_and_emotions(names):
+def test_the_figure_of_the_matrix_shows_value_interval_and_emotions(names):
     table = pd.DataFrame(
         [
             {"train": i, "test": j, "model": "mlp", "speaker_norm": norm, "n_emotions": 6, "chance": 1 / 6}
@@ -205,8 +205,8 @@ def test_the_figure_of_the_matrix_says_value_interval_and_emotions(names):
     ]
     for ax in fig.axes:
         assert len(ax.patches) == len(names) ** 2 and ax.get_ylabel() == "trained on"
-    said = [text.get_text() for text in fig.axes[0].texts]
-    assert said[:4] == ["51.2 %", "one speaker\n6 emotions", "51.2 %", "41 to 60\n6 emotions"]
+    texts = [text.get_text() for text in fig.axes[0].texts]
+    assert texts[:4] == ["51.2 %", "one speaker\n6 emotions", "51.2 %", "41 to 60\n6 emotions"]
     assert "synthetic" in fig.get_suptitle()
     boxes = [text.get_window_extent() for text in fig.axes[0].texts[2:]]
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])

@@ -1,4 +1,4 @@
-"""What is asked of trained networks."""
+"""Calibration, importance and enrolment of trained networks."""
 
 from dataclasses import replace
 
@@ -12,9 +12,10 @@ from ser_utils.evaluation import folds, protocols
 from ser_utils.evaluation.calibration import apply_temperature, fit_temperature, from_predictions, of_norm, tempered
 from ser_utils.evaluation.leakage import LeakError
 from ser_utils.experiments import analysis, experiment
+from ser_utils.experiments.systems import RunSettings
 
 
-def test_importance_falls_on_the_family_that_tells(tables):  # noqa: F811
+def test_importance_is_high_for_the_informative_family(tables):  # noqa: F811
     features, utterances = tables
     features = features.assign(z_1=np.random.default_rng(1).normal(size=len(features)))
     data = load((features, utterances), speaker_norm="speaker")
@@ -23,7 +24,7 @@ def test_importance_falls_on_the_family_that_tells(tables):  # noqa: F811
     assert list(drops.index) == ["x", "y", "z"]
 
 
-def test_enrolment_ends_at_the_result_with_all_clips(tables):  # noqa: F811
+def test_enrolment_with_all_clips_equals_the_result(tables):  # noqa: F811
     raw, data = load(tables), load(tables, speaker_norm="speaker")
     result = run(MLP, data, "speaker")
     curve = analysis.enrolment(MLP, raw, data, result, sizes=(1, 5))
@@ -61,7 +62,7 @@ def test_temperatures_are_those_of_the_inner_folds_at_the_chosen_epoch(tables): 
     assert analysis.temperatures(data, result).temperature[1] == fit_temperature(chances, truth)
 
 
-def test_a_calibration_that_saw_the_test_speaker_is_caught(tables):  # noqa: F811
+def test_calibration_on_the_test_speaker_is_a_leak(tables):  # noqa: F811
     data = load(tables)
     result = run(ORIGINAL_MLP, data, "speaker")
     fit, done = result.inner[1][0]
@@ -73,22 +74,20 @@ def test_a_calibration_that_saw_the_test_speaker_is_caught(tables):  # noqa: F81
 def test_temperatures_of_clips_are_by_seed_and_fold(tables):  # noqa: F811
     data = load((tables[0], tables[1].assign(speaker=UNKNOWN)))
     made = folds.folds_by_seed(folds.make_folds(data.rows, protocol="clip", seeds=[0, 1], n_folds=2), "clip", [0, 1])
-    result = experiment.run_protocol(
-        ORIGINAL_MLP, data, made, protocol="clip", settings=experiment.RunSettings("clip", batch_size=16)
-    )
+    result = experiment.run_protocol(ORIGINAL_MLP, data, made, protocol="clip", settings=RunSettings("clip", batch_size=16))
     found = analysis.temperatures(data, result, protocol="clip")
     assert list(found) == ["seed", "fold", "temperature"] and len(found) == 4
     predicted = experiment.prediction_table(result.fitted, data, ORIGINAL_MLP, "clip")
     warmth = of_norm(found.assign(speaker_norm="none"), "none")
-    told = tempered(predicted, warmth)
+    scaled = tempered(predicted, warmth)
     where = ((predicted.seed == 1) & (predicted.fold == 2)).to_numpy()
     p, _ = from_predictions(predicted)
-    np.testing.assert_array_equal(told[where], apply_temperature(p[where], warmth[1, 2]))
+    np.testing.assert_array_equal(scaled[where], apply_temperature(p[where], warmth[1, 2]))
     drops = analysis.importance(ORIGINAL_MLP, data, result, n_repeats=2)
     assert list(drops.speaker.unique()) == [UNKNOWN] and drops["drop"].notna().all()
 
 
-def test_a_fold_of_several_speakers_is_asked_speaker_by_speaker(tables, monkeypatch):  # noqa: F811
+def test_folds_of_several_speakers_are_analysed_by_speaker(tables, monkeypatch):  # noqa: F811
     monkeypatch.setattr(protocols, "MAX_SINGLE", 3)
     monkeypatch.setattr(protocols.assign_groups, "__kwdefaults__", {"max_single": 3, "n_groups": 2})
     raw, data = load(tables), load(tables, speaker_norm="speaker")
