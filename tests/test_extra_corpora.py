@@ -341,9 +341,9 @@ def test_extra_corpora_are_downloaded_or_asked_for_before_anything_runs(tmp_path
     monkeypatch.setattr(runner, "execute_notebook", lambda *_, **__: pytest.fail("something ran"))
     monkeypatch.setattr(download, "fetch", asked.append)
     with pytest.raises(StudyError, match=r"TESS is not in .*Download it from"):
-        runner._prepare_extra("demo", ["tess"])
+        runner._prepare_extra_corpora("demo", ["tess"])
     with pytest.raises(StudyError, match="EmoDB is not in"):  # as the download did nothing here
-        runner._prepare_extra("demo", ["emodb"])
+        runner._prepare_extra_corpora("demo", ["emodb"])
     assert asked == ["emodb"]
 
 
@@ -354,7 +354,7 @@ def test_a_stage_depends_on_its_extra_corpora(runs):
     nbformat.write(nbformat.v4.new_notebook(), book)
 
     def state(extra):
-        return stages.Stage(book, "demo", "demo", {"EXTRA_CORPORA": extra} if extra else {}).depends_on()
+        return stages.Stage(book, "demo", "demo", {"EXTRA_CORPORA": extra} if extra else {}).current_inputs()
 
     alone, before = state([]), state(["emovo"])
     assert before == state(["emovo"]) != alone

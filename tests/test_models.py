@@ -1,12 +1,14 @@
 """Networks, their registry, and the model directory."""
 
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
 
 from ser_utils import models
 from ser_utils.core.errors import StudyError
+from ser_utils.models.backend import build_with_seed
 from ser_utils.models.sequences import pad_sequences
 
 
@@ -132,3 +134,28 @@ def test_the_saved_model_of_a_sequence_network_has_its_normalisation(tmp_path):
     clips = [rng.normal(size=(n, 5)) * 10 for n in (7, 30)]
     expected = network.predict(pad_sequences([(clip - mean) / scale for clip in clips]), verbose=0)
     np.testing.assert_allclose(loaded.predict(pad_sequences(clips), verbose=0), expected, rtol=1e-3, atol=1e-5)
+
+
+def test_a_seed_gives_the_same_network_while_another_thread_builds_networks():
+    """Protocols run in two threads of one process; Keras draws all seeds from one generator."""
+
+    def build():
+        return models.mlp(20, 3, units=(8,))
+
+    def kernels():
+        return [weights for weights in build_with_seed(3, build).get_weights() if weights.ndim == 2]
+
+    expected, stop = kernels(), threading.Event()
+
+    def build_others():
+        while not stop.is_set():
+            models.build_network("original_mlp", 20, 3)
+
+    thread = threading.Thread(target=build_others)
+    thread.start()
+    try:
+        networks = [kernels() for _ in range(20)]
+    finally:
+        stop.set()
+        thread.join()
+    assert all(np.array_equal(a, b) for weights in networks for a, b in zip(weights, expected, strict=True))

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import threading
 from collections.abc import Callable, Iterator
 from unittest import mock
 
@@ -32,7 +33,10 @@ with _silent_stderr():
 
     tf.get_logger().setLevel("ERROR")
 
-__all__ = ["build_with_seed", "keras", "tf"]
+__all__ = ["BUILD_LOCK", "build_with_seed", "keras", "tf"]
+
+BUILD_LOCK = threading.Lock()
+"""Held while a network is built: a second build in another thread would draw its seeds from the same generator."""
 
 # Determinism must be enabled before the first computation. The number of threads is fixed, because it changes the order of
 # sums and thereby the last bits of results. More threads do not make such small networks faster.
@@ -44,7 +48,8 @@ tf.config.threading.set_inter_op_parallelism_threads(1)
 def build_with_seed(seed: int, build: Callable[[], keras.Model]) -> keras.Model:
     """Return the network that `build` builds, with initial weights and dropout seeds that depend on `seed` alone."""
     # Keras draws the seeds of layers from random.randint. This patch replaces that function in the whole process while `build`
-    # runs, so another thread that calls random.randint meanwhile changes the network. The alternatives are worse:
+    # runs, so other builds wait for it; only code outside the study that calls random.randint could interfere. The
+    # alternatives are worse:
     # keras.utils.set_random_seed discards all compiled functions, and random.seed shares its state with every other thread.
-    with mock.patch.object(random, "randint", random.Random(seed).randint):
+    with BUILD_LOCK, mock.patch.object(random, "randint", random.Random(seed).randint):
         return build()
