@@ -88,7 +88,7 @@ def test_a_key_does_not_change_with_anything_else(same):
 
 
 def test_a_key_is_the_same_in_another_process():
-    code = "import numpy as np; from ser_utils import cache; print(cache.key(code='c', x=np.arange(3), z={'k': 0.1}))"
+    code = "import numpy as np; from ser_utils.core import cache; print(cache.key(code='c', x=np.arange(3), z={'k': 0.1}))"
     for seed in "12":
         environment = os.environ | {"PYTHONHASHSEED": seed}
         done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
@@ -212,7 +212,7 @@ def test_a_full_disk_is_said_once_and_stops_nothing(said):
         for seed in range(3):
             save(key=cache.key(code="c", seed=seed))
     assert not [path for path in paths.CACHE.rglob("*") if path.is_file()]
-    assert said == [f"Results cannot be kept in {paths.CACHE} (File too large); the run goes on without."]
+    assert said == [f"Results cannot be cached in {paths.CACHE} (File too large); the run continues without a cache."]
     save()  # there is room again
     assert loads() is not None and len(said) == 1
 
@@ -223,13 +223,13 @@ def test_a_folder_that_cannot_be_written_is_said_once_and_stops_nothing(said, mo
     for seed in range(3):
         save(key=cache.key(code="c", seed=seed))
     assert loads() is None
-    assert said == [f"Results cannot be kept in {paths.CACHE} (Not a directory); the run goes on without."]
+    assert said == [f"Results cannot be cached in {paths.CACHE} (Not a directory); the run continues without a cache."]
 
 
 SAVES = """
 import sys
 import numpy as np
-from ser_utils import cache
+from ser_utils.core import cache
 mine = {"row": np.full(5000, float(sys.argv[1]))}
 print("ready", flush=True)
 sys.stdin.readline()

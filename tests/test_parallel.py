@@ -339,7 +339,8 @@ def test_a_worker_with_another_version_of_the_study_is_refused(cluster, tmp_path
     package = tmp_path / "ser_utils"
     if kind == "other":
         shutil.copytree(paths.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
-        (package / "f0.py").write_text((package / "f0.py").read_text() + "# a remark\n")
+        module = package / "features" / "f0.py"
+        module.write_text(module.read_text() + "# a remark\n")
     else:
         package.mkdir()
         (package / "__init__.py").write_text("raise ImportError('not this one')")

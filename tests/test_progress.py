@@ -9,7 +9,7 @@ import time
 import pytest
 
 from ser_utils.core.progress import announce, progress, waiting
-from ser_utils.study import runner
+from ser_utils.study import notebooks
 
 
 def run(total=3, **how):
@@ -135,7 +135,7 @@ def test_the_runner_names_a_terminal_that_kernels_can_open(monkeypatch):
     leader, follower = os.openpty()
     with os.fdopen(leader, "rb", 0) as screen, os.fdopen(follower, "w") as stdout:
         monkeypatch.setattr(sys, "stdout", stdout)
-        name = runner._terminal()
+        name = notebooks._terminal()
         draw = [sys.executable, "-c", "import sys; open(sys.argv[1], 'w').write('3/10')", name]
         subprocess.run(draw, start_new_session=True, check=True)
         assert screen.read(4) == b"3/10"
@@ -144,4 +144,4 @@ def test_the_runner_names_a_terminal_that_kernels_can_open(monkeypatch):
 def test_without_a_terminal_the_runner_shows_no_bars(monkeypatch, tmp_path):
     with (tmp_path / "log").open("w") as log:
         monkeypatch.setattr(sys, "stdout", log)
-        assert runner._terminal() == "off"
+        assert notebooks._terminal() == "off"

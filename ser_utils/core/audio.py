@@ -9,12 +9,12 @@ import numpy as np
 import soundfile as sf
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
-MIN_DURATION_S = 0.1  # under this, not even the longest analysis window (2048 samples at 22 kHz) holds real signal
-SILENCE_DBFS = -80.0  # a 16-bit recording this low has 3 bits left
+MIN_DURATION_S = 0.1  # a shorter recording does not fill the longest analysis window (2048 samples at 22 kHz)
+SILENCE_DBFS = -80.0  # a 16-bit recording at this level uses 3 bits
 
 
 class AudioError(Exception):
-    """A recording that cannot be used: its text is the reason, as it stands in ``skipped.csv``."""
+    """A recording that cannot be used. Its text is the reason for ``skipped.csv``."""
 
 
 def read_audio(path: Path | BinaryIO, *, sr: int | None = None, mono: bool = True) -> tuple[np.ndarray, int]:
@@ -23,11 +23,11 @@ def read_audio(path: Path | BinaryIO, *, sr: int | None = None, mono: bool = Tru
     Parameters
     ----------
     path : Path or file
-        WAV, FLAC, OGG or MP3, whatever soundfile reads.
+        WAV, FLAC, OGG or MP3, as soundfile reads it.
     sr : int or None
         Sample rate to resample to, in Hz (soxr, high quality); None keeps the recording's own.
     mono : bool
-        Whether the channels are averaged. Either way it is their average that is checked.
+        Whether the channels are averaged. The checks use their average in both cases.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def read_audio(path: Path | BinaryIO, *, sr: int | None = None, mono: bool = Tru
 
 
 def resample_and_mix(y: np.ndarray, native_sr: int, *, sr: int | None, mono: bool) -> tuple[np.ndarray, int]:
-    """A recording [shape=(n_channels, n)] and its sample rate, as `read_audio` gives them for other settings."""
+    """Resample a recording [shape=(n_channels, n)] and average its channels, as `read_audio` does."""
     y = y.mean(axis=0) if mono else np.ascontiguousarray(y)
     if sr is not None and sr != native_sr:
         y = librosa.resample(y, orig_sr=native_sr, target_sr=sr)
@@ -58,7 +58,7 @@ def resample_and_mix(y: np.ndarray, native_sr: int, *, sr: int | None, mono: boo
 
 
 def check_signal(y: np.ndarray, sr: int) -> None:
-    """Raise `AudioError` with the reason where the mono signal `y` [shape=(n,)] cannot be used."""
+    """Raise `AudioError` with the reason if the mono signal `y` [shape=(n,)] cannot be used."""
     if y.size == 0:
         raise AudioError("empty: no samples")
     if y.size < MIN_DURATION_S * sr:
@@ -70,15 +70,14 @@ def check_signal(y: np.ndarray, sr: int) -> None:
 
 
 def level_dbfs(y: np.ndarray) -> float:
-    """The level (root mean square) of `y` [shape=(n,)] in decibels relative to full scale."""
+    """Return the level (root mean square) of `y` [shape=(n,)] in decibels relative to full scale."""
     return float(20 * np.log10(np.sqrt(np.mean(np.square(y, dtype=np.float64))) + 1e-12))
 
 
 def describe(path: Path) -> dict:
-    """What a recording is: duration_s, sample_rate, channels, sha256, level_dbfs, peak, audio_sha256.
+    """Return the columns of ``utterances.csv`` that are measured: duration, sample rate, channels, level, peak and hashes.
 
-    `sha256` is of the file; `audio_sha256` of its samples (mono, 16 bit), the same in another container or with other tags.
-
+    `sha256` is of the file; `audio_sha256` is of its samples (mono, 16 bit), independent of the container and its tags.
 
     Raises
     ------

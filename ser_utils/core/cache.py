@@ -1,9 +1,8 @@
-"""Results that need not be computed again: found by all that they depend on, and checked when they are read.
+"""Cache of computed results, found by everything that they depend on, and checked when they are read.
 
-An entry's name is a hash of its inputs' content, of the settings and of the code (see `ser_utils.core.code_version`), so what has
-changed is not found. Its first bytes are a checksum of the rest, so what was cut off or altered is not taken. Entries are
-written aside and renamed: two runs at once, or one that is killed, leave whole entries or none. Only the process that leads
-a run reads and writes them, also where others compute.
+The name of an entry is a hash of its inputs, settings and code (`ser_utils.core.code_version`). Its first bytes are a checksum
+of the rest, so a truncated or altered entry is not used. Entries are written to a temporary file and renamed: two runs at
+once, or a killed run, leave complete entries or none. Only the process that leads a run reads and writes entries.
 """
 
 import contextlib
@@ -25,40 +24,40 @@ _broken: set[str] = set()
 
 
 def key(*, code: str | None, **parts: object) -> str:
-    """A name for what a result depends on.
+    """Return the name of the entry for a result that depends on the given values.
 
     Parameters
     ----------
     code : str or None
-        From `ser_utils.core.code_version.version`; None for what must not be kept.
+        From `ser_utils.core.code_version.version`; None if the result must not be cached.
     parts
-        JSON values, or arrays, whose type, shape and bytes count.
+        JSON values, or arrays, of which type, shape and bytes count.
 
     Returns
     -------
     str
-        64 hexadecimal digits, or nothing, under which nothing is kept.
+        64 hexadecimal digits; empty if the result must not be cached.
     """
     if code is None:
         return ""
     parts["code"] = code
-    said = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, part in sorted(parts.items()):
         if isinstance(part, np.ndarray):
-            said.update(f"{name} {part.dtype} {part.shape} ".encode())
-            said.update(np.ascontiguousarray(part).data)
+            digest.update(f"{name} {part.dtype} {part.shape} ".encode())
+            digest.update(np.ascontiguousarray(part).data)
         else:
-            said.update(f"{name} {json.dumps(part, sort_keys=True)} ".encode())
-    return said.hexdigest()
+            digest.update(f"{name} {json.dumps(part, sort_keys=True)} ".encode())
+    return digest.hexdigest()
 
 
 def load(kind: str, name: str) -> dict[str, np.ndarray] | None:
-    """The arrays that were kept under a name, or None where there are none, or none that are whole.
+    """Read the arrays of an entry; None if there is no such entry or it is damaged.
 
     Parameters
     ----------
     kind : str
-        What they are, such as ``features``: a folder of the cache.
+        Folder of the cache, such as ``features``.
     name : str
         From `key`.
     """
@@ -76,7 +75,7 @@ def load(kind: str, name: str) -> dict[str, np.ndarray] | None:
 
 
 def save(kind: str, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-    """Keep arrays under a name. Where that fails (a full disk) it is said once, and the run goes on without."""
+    """Write arrays as an entry. If that fails, for instance on a full disk, one line says so and the run continues."""
     if not name:
         return
     buffer = io.BytesIO()
@@ -90,11 +89,11 @@ def save(kind: str, name: str, arrays: Mapping[str, np.ndarray]) -> None:
     except OSError as error:
         if error.strerror not in _broken:
             _broken.add(error.strerror)
-            announce(f"Results cannot be kept in {paths.CACHE} ({error.strerror}); the run goes on without.")
+            announce(f"Results cannot be cached in {paths.CACHE} ({error.strerror}); the run continues without a cache.")
 
 
 def _digest(name: str, payload: bytes) -> bytes:
-    """The checksum of an entry; its name counts, so that no entry passes for another."""
+    """Checksum of an entry. Its name is part of it, so that one entry cannot be taken for another."""
     return hashlib.sha256(name.encode() + payload).digest()
 
 
@@ -103,16 +102,16 @@ def _path(kind: str, name: str) -> Path:
 
 
 def size() -> tuple[int, int]:
-    """Number of entries and their bytes."""
+    """Return the number of entries and their size in bytes."""
     sizes = []
     for path in paths.CACHE.glob("*/*/*"):
-        with contextlib.suppress(FileNotFoundError):  # a run that goes on has just renamed it
+        with contextlib.suppress(FileNotFoundError):  # another run has just renamed it
             sizes.append(path.stat().st_size)
     return len(sizes), sum(sizes)
 
 
 def print_cache_size(*, clear_it: bool) -> int:
-    """Print how much is kept, and remove it if asked to; the exit status."""
+    """Print the size of the cache, and remove its entries if `clear_it`; return the exit status."""
     count, n_bytes = size()
     if clear_it:
         for kind in paths.CACHE.glob("*/"):

@@ -1,4 +1,4 @@
-"""What a result depends on besides data: the source of the functions that computed it, and the packages they call."""
+"""Fingerprint of the code that a result depends on: sources of the study, and versions of the packages that it calls."""
 
 import ast
 import functools
@@ -31,7 +31,8 @@ PACKAGE = __name__.partition(".")[0]
 """The study's package; its ``__init__`` sets how TensorFlow computes, so it is part of every version."""
 FOLDER = next(parent for parent in Path(__file__).parents if parent.name == PACKAGE)
 LOADED = time.time()
-_TURN = threading.Lock()  # Python 3.11 may fail to parse source in two threads at once (its issue 106905)
+"""When this process loaded the study: a source that is newer does not describe what runs."""
+_PARSE_LOCK = threading.Lock()  # Python 3.11 can fail to parse source in two threads at once (cpython issue 106905)
 
 
 def modules() -> list[str]:
@@ -44,53 +45,54 @@ def _dotted(path: Path) -> str:
     return ".".join(part for part in parts if part != "__init__")
 
 
-def version(*what: str | Callable, alone: str = "") -> str | None:
-    """A name for the state of code: it changes with any module named, with what of the study these import, and with packages.
+def version(*code: str | Callable, alone: str = "") -> str | None:
+    """Hash the code that a result depends on.
 
     Parameters
     ----------
-    what : str or callable
-        Modules by name, or functions defined in them. A module outside the study counts, and what it imports from the study.
+    code : str or callable
+        Names of modules, or functions. A module counts together with all modules of the study that it imports, directly or
+        not; a function counts as its module, also if that is outside the study.
     alone : str
-        A module of which what it imports does not count.
+        Name of a module that counts without its imports.
 
     Returns
     -------
     str or None
-        A hash of 64 hexadecimal digits; None where what is computed is not to be kept. So it is where a function was defined in
-        a notebook or a terminal, where its source may change without a trace, or was made by another with values that are in
-        no source. And where a source was changed after this process had loaded it, so that it is not what runs.
+        64 hexadecimal digits, which change with the sources, the versions of `PACKAGES`, Python and the platform. None if
+        results must not be cached: a function was defined in a notebook or terminal, where its source can change unnoticed,
+        or holds values that no source shows (a closure, a partial function), or a source changed after it was loaded.
     """
-    names = {one if isinstance(one, str) else one.__module__ for one in what}
-    if "__main__" in names or any(isinstance(one, partial) or getattr(one, "__closure__", None) for one in what):
+    names = {part if isinstance(part, str) else part.__module__ for part in code}
+    if "__main__" in names or any(isinstance(part, partial) or getattr(part, "__closure__", None) for part in code):
         return None
     names = tuple(sorted(names))
-    with _TURN:
+    with _PARSE_LOCK:
         return None if any(map(_is_changed, _files(names, alone))) else _version(names, alone)
 
 
 @functools.cache
 def _version(names: tuple[str, ...], alone: str) -> str:
-    said = hashlib.sha256(f"{platform.system()} {platform.machine()} {sys.version_info[:2]}".encode())
+    digest = hashlib.sha256(f"{platform.system()} {platform.machine()} {sys.version_info[:2]}".encode())
     for package in PACKAGES:
-        said.update(f"{package} {package_version(package)}\n".encode())
+        digest.update(f"{package} {package_version(package)}\n".encode())
     sources = _with_imports(names) | {name: _source(name) for name in (alone, PACKAGE) if name}
     sources |= {parent: _source(parent) for name in sources for parent in _parents(name)}
     for name, source in sorted(sources.items()):
-        said.update(f"{name} {hashlib.sha256(source).hexdigest()}\n".encode())
-    return said.hexdigest()
+        digest.update(f"{name} {hashlib.sha256(source).hexdigest()}\n".encode())
+    return digest.hexdigest()
 
 
 def _with_imports(names: tuple[str, ...]) -> dict[str, bytes]:
-    """The sources of modules and of the study's modules that they import, by name."""
-    found: dict[str, bytes] = {}
+    """Sources by name of modules and of all modules of the study that they import."""
+    sources: dict[str, bytes] = {}
     waiting = list(names)
     while waiting:
         name = waiting.pop()
-        if name not in found:
-            found[name] = _source(name)
-            waiting += [other for other in imported(found[name]) if other not in found]
-    return found
+        if name not in sources:
+            sources[name] = _source(name)
+            waiting += [other for other in imported(sources[name]) if other not in sources]
+    return sources
 
 
 @functools.cache
@@ -154,9 +156,8 @@ def imported(source: bytes | str) -> list[str]:
 def _attributes(tree: ast.AST, name: str) -> set[str] | None:
     """The attributes of a name that a source uses; None where it uses the name by itself, too."""
     uses = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == name]
-    found = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
-    found = [node for node in found if node.value.id == name]
-    return {node.attr for node in found} if len(found) == len(uses) else None
+    attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.value in uses]
+    return {node.attr for node in attributes} if len(attributes) == len(uses) else None
 
 
 def _exporting(module: str, attributes: set[str] | None, here: set[str]) -> set[str]:

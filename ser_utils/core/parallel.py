@@ -1,6 +1,6 @@
-"""Many independent tasks: on one core, on all of them, or on a Dask cluster; the results are the same.
+"""Independent tasks on one core, on several cores or on a Dask cluster; the results are the same.
 
-``SCHEDULER`` in the notebooks is the address of a cluster's scheduler; empty, the tasks run on this machine.
+The notebook parameter ``SCHEDULER`` is the address of the cluster's scheduler; if it is empty, tasks run on this machine.
 """
 
 import contextlib
@@ -21,6 +21,10 @@ from ser_utils.core import code_version
 from ser_utils.core.errors import StudyError
 
 Result = TypeVar("Result")
+CONNECT_S = 5
+"""Seconds to wait for the answer of a scheduler, and as many again for its first worker."""
+MAX_GREETING_BYTES = 4096
+"""Upper limit of the first message that is read from a scheduler; that of Dask has about 60 bytes."""
 
 
 @dataclass(frozen=True)
@@ -33,27 +37,22 @@ class Execution:
     """Address of a Dask scheduler, such as ``tcp://host:8786``; empty for this machine."""
 
 
-CONNECT_S = 5
-"""Seconds that a scheduler has to answer, and as many again that its first worker has to come."""
-GREETING = 4096  # bytes; Dask's first message has some sixty
-
-
 def parallel_map(
     function: Callable[..., Result], tasks: Iterable[tuple], *, execution: Execution = Execution(), threads: bool = False
 ) -> Iterator[Result]:
-    """Call `function` for every task and give the results in the order of the tasks, as they come.
+    """Call a function for every task, and yield the results in the order of the tasks as they are computed.
 
-    Tasks are taken from `tasks` as workers get free, so neither they nor the results have to fit in memory together.
+    Tasks are taken from `tasks` when workers are free, so neither all tasks nor all results need to fit in memory.
 
     Parameters
     ----------
     function : callable
-        What other processes can import; it gets a task's entries as arguments.
+        A function that other processes can import. The entries of a task are its arguments.
     tasks : iterable of tuple
     execution : Execution
         Number of processes, or the cluster to compute on.
     threads : bool
-        Whether threads do it instead of processes: for work of a few seconds, less than processes take to start.
+        Whether to use threads instead of processes, which take seconds to start.
 
     Raises
     ------
@@ -69,19 +68,19 @@ def parallel_map(
     elif threads:
         backend = joblib.parallel_config(backend="threading", n_jobs=n_jobs)
     else:
-        backend = joblib.parallel_config(backend="loky", n_jobs=n_jobs, initializer=_end_with, initargs=(os.getpid(),))
+        backend = joblib.parallel_config(backend="loky", n_jobs=n_jobs, initializer=_exit_with_parent, initargs=(os.getpid(),))
     with backend:
         pool = joblib.Parallel(return_as="generator")
     return pool(joblib.delayed(_call)(function, task) for task in tasks)
 
 
 def _call(function: Callable[..., Result], task: tuple) -> Result:
-    """A task in one piece. Given one by one, joblib would lay arrays down on one worker of a cluster, and lose them with it."""
+    """Call a function with a task as one argument: joblib would store separate arrays on one worker, and lose them with it."""
     return function(*task)
 
 
-def _end_with(parent: int) -> None:
-    """See that this worker ends soon after its parent; killed, that one would leave it waiting for minutes with its memory."""
+def _exit_with_parent(parent: int) -> None:
+    """Make this worker exit soon after its parent; else it would wait for minutes after the parent is killed."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -92,24 +91,24 @@ def _end_with(parent: int) -> None:
 
 
 def check_address(scheduler: str) -> None:
-    """Raise `StudyError` where no Dask scheduler answers at an address, before anything is computed.
+    """Check that a Dask scheduler answers at an address. Dask itself would wait without limit for a silent server.
 
     Raises
     ------
     StudyError
-        Not an address, nobody there, or something else. Dask itself would wait for ever for one who says nothing.
+        The text is no address, nothing answers, or what answers is no Dask scheduler.
     """
     try:
         parts = urlsplit(scheduler)
-        where = (parts.hostname, parts.port)
+        address = (parts.hostname, parts.port)
     except ValueError:
-        where = (None, None)
-    if None in where or parts.scheme != "tcp":
+        address = (None, None)
+    if None in address or parts.scheme != "tcp":
         raise StudyError(f"SCHEDULER is {scheduler!r}: expected an address such as tcp://host:8786.")
     try:
-        with socket.create_connection(where, timeout=CONNECT_S) as connection, connection.makefile("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")  # Dask speaks first: eight bytes say how much
-            greeting = stream.read(length) if length < GREETING else b""
+        with socket.create_connection(address, timeout=CONNECT_S) as connection, connection.makefile("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")  # Dask sends first: eight bytes hold the length
+            greeting = stream.read(length) if length < MAX_GREETING_BYTES else b""
     except OSError as error:
         raise StudyError(
             f"No Dask scheduler answers at {scheduler} ({error.strerror or error}): start one with `dask scheduler`, "
@@ -121,29 +120,29 @@ def check_address(scheduler: str) -> None:
 
 @functools.lru_cache(maxsize=1)
 def connect(scheduler: str):
-    """A client of the cluster, whose workers all have this very version of the study."""
+    """Return a client of the cluster, after checking that all its workers have this version of the study."""
     from distributed import Client
 
     check_address(scheduler)
-    mine = _version()
-    if mine is None:
+    own_version = _version()
+    if own_version is None:
         raise StudyError(
             "The study's code was changed since it was loaded here: start again, to compute the same on a cluster."
         )
-    logging.getLogger("distributed").setLevel("CRITICAL")  # workers that come and go are the cluster's business
+    logging.getLogger("distributed").setLevel("CRITICAL")  # no messages about workers that join or leave
     try:
         client = Client(scheduler, timeout=CONNECT_S, set_as_default=False)
-    except Exception as error:  # whatever a Dask of another version, or a worker, makes of it
+    except Exception as error:  # another version of Dask, or a worker, can raise anything
         raise StudyError(f"What answers at {scheduler} is no Dask scheduler of this version of Dask.") from error
     with contextlib.suppress(TimeoutError):
         client.wait_for_workers(1, timeout=CONNECT_S)
-    versions = client.run(_version, on_error="return")  # an error, too, is another version: one without the study
+    versions = client.run(_version, on_error="return")  # an error counts as another version: a worker without the study
     if not versions:
         client.close()
         raise StudyError(
             f"The scheduler at {scheduler} has no workers: start some with `dask worker {scheduler} --nthreads 1`."
         )
-    if others := [address for address, version in versions.items() if version != mine]:
+    if others := [address for address, version in versions.items() if version != own_version]:
         client.close()
         raise StudyError(
             f"{len(others)} of {len(versions)} workers have another version of the study or its packages, first "
@@ -153,11 +152,11 @@ def connect(scheduler: str):
 
 
 def run_on_workers(scheduler: str, function: Callable[..., Result], *args: object) -> list[Result]:
-    """The result of a call on each worker of the cluster."""
+    """Call a function on each worker of the cluster, and return the results."""
     return list(connect(scheduler).run(function, *args).values())
 
 
 def _version() -> str | None:
-    """What a worker has to have in common with the one that asks; see `ser_utils.core.code_version.version`."""
+    """Version of all code of the study, which workers must share with the client."""
 
     return code_version.version(*code_version.modules())

@@ -1,6 +1,6 @@
-"""Every folder of the study, found from this file and never from the current directory.
+"""Folders of the study, independent of the current directory, and safe writing of files.
 
-The environment variables ``SER_DATA``, ``SER_OUT``, ``SER_REPORTS`` and ``SER_CACHE`` move them elsewhere (the tests do).
+The environment variables ``SER_DATA``, ``SER_OUT``, ``SER_REPORTS`` and ``SER_CACHE`` set other folders, as the tests do.
 """
 
 import hashlib
@@ -25,12 +25,12 @@ CACHE = Path(os.environ.get("SER_CACHE", ROOT / ".cache" / "results")).absolute(
 
 
 def run_name(corpus: str, variant: str = "") -> str:
-    """The name of a run's folders: the corpus, with the name of a variant of the study behind it where there is one.
+    """Return the name of a run's folders: the corpus, and the variant of the study if there is one.
 
     Raises
     ------
     StudyError
-        The variant's name has anything but letters, digits and underscores.
+        The name of the variant has other characters than letters, digits and underscores.
     """
     if not re.fullmatch(r"[A-Za-z0-9_]*", variant):
         raise StudyError(f"VARIANT is {variant!r}: expected letters, digits and underscores only, such as thesis.")
@@ -38,29 +38,29 @@ def run_name(corpus: str, variant: str = "") -> str:
 
 
 def shown(path: Path) -> str:
-    """A path as a user would type it from the study's folder."""
+    """Return a path relative to the folder of the study, if it is below it."""
     return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
 
 
 def out_dir(run: str) -> Path:
-    """``out/<run>/``, made where it is not there."""
+    """Return ``out/<run>/``, and create it if it is missing."""
     (OUT / run).mkdir(parents=True, exist_ok=True)
     return OUT / run
 
 
 def reports_dir(run: str) -> Path:
-    """``reports/<run>/``, made where it is not there."""
+    """Return ``reports/<run>/``, and create it if it is missing."""
     (REPORTS / run).mkdir(parents=True, exist_ok=True)
     return REPORTS / run
 
 
 @contextmanager
 def write_aside(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; it is renamed to `path` only when the block ends without an error.
+    """Yield a temporary path that is renamed to `path` when the block ends without an error.
 
-    So a reader never sees half a file, and a failed write leaves what was there before.
+    A reader never sees an incomplete file, and a failed write keeps the previous file.
     """
-    aside = path.with_name(f".{path.stem}.{threading.get_native_id()}{path.suffix}")  # threads, too, may write one at once
+    aside = path.with_name(f".{path.stem}.{threading.get_native_id()}{path.suffix}")  # two threads may write the same file
     try:
         yield aside
         aside.replace(path)
@@ -69,7 +69,7 @@ def write_aside(path: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what `write_aside` began and a killed process left."""
+    """Remove temporary files of `write_aside` that killed processes have left."""
     for path in folder.glob(".*"):
         pid = re.fullmatch(r"\..+?\.(\d+)(\.\w+)?", path.name)
         if pid and path.is_file() and not Path("/proc", pid[1]).exists():
@@ -77,7 +77,7 @@ def sweep(folder: Path) -> None:
 
 
 def file_hash(path: Path) -> str | None:
-    """SHA-256 of a file, in hexadecimal digits; None where it cannot be read."""
+    """Return the SHA-256 of a file in hexadecimal digits; None if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -86,17 +86,17 @@ def file_hash(path: Path) -> str | None:
 
 
 def write_json(path: Path, values: object) -> None:
-    """Write JSON values to a file, aside and renamed."""
+    """Write JSON values to a file by `write_aside`."""
     with write_aside(path) as aside:
         aside.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 def file_hashes(root: Path, files: list[str]) -> list[str]:
-    """SHA-256 of recordings; `StudyError` where one is not there."""
-    found = []
+    """Return the SHA-256 of recordings; `StudyError` if one cannot be read."""
+    hashes = []
     with ThreadPoolExecutor() as pool:
-        for start in range(0, len(files), 256):  # each that waits takes more memory than its clip's row of features
-            found += pool.map(file_hash, (root / file for file in files[start : start + 256]))
-    if None in found:
-        raise StudyError(f"{files[found.index(None)]} is not there any more: run 01_explore again.")
-    return found
+        for start in range(0, len(files), 256):  # a waiting task takes more memory than a row of features
+            hashes += pool.map(file_hash, (root / file for file in files[start : start + 256]))
+    if None in hashes:
+        raise StudyError(f"{files[hashes.index(None)]} is not there any more: run 01_explore again.")
+    return hashes

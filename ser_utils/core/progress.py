@@ -1,7 +1,7 @@
-"""Progress bars that the person waiting sees, and that stay out of reports and of compared notebooks.
+"""Progress bars that appear on the terminal or below a running cell, but not in reports or saved notebooks.
 
-``SER_PROGRESS`` says where they go: ``off`` for nowhere, a path (the study's runner names the terminal), or unset, as in
-JupyterLab, for below the running cell.
+The environment variable ``SER_PROGRESS`` sets where: ``off`` for nowhere, or a path (the runner sets that of the terminal). If
+it is unset, as in JupyterLab, bars appear below the running cell.
 """
 
 import contextlib
@@ -25,23 +25,23 @@ def progress(
     size: Callable[[T], int] = lambda item: 1,
     first: str = "",
 ) -> Iterator[T]:
-    """Pass `items` on, showing how many of `total` are done, the rate and the time left.
+    """Yield the items, and show how many of `total` are done, the rate and the time left.
 
     Parameters
     ----------
     items : iterable
     total : int
-        How many units there are in all.
+        Number of units in all.
     desc, unit : str
-        What is done, and what is counted.
+        Name of the work, and of the units.
     done : int
-        Units that were there before the first item, such as those of an earlier run.
+        Units that are done before the first item, such as those from an earlier run.
     size : callable
-        How many units an item is.
+        Number of units of an item.
     first : str
-        What takes its time before the first item, such as compiling.
+        Text until the first item is done, such as "compiling".
     """
-    with _where() as file:
+    with _progress_file() as file:
         if file is None:
             yield from items
             return
@@ -55,8 +55,8 @@ def progress(
 
 @contextlib.contextmanager
 def waiting(text: str) -> Iterator[None]:
-    """Show a line while the block runs: for work that cannot be counted."""
-    with _where() as file:
+    """Show a line while the block runs, for work that cannot be counted."""
+    with _progress_file() as file:
         if file is None:
             yield
             return
@@ -65,15 +65,15 @@ def waiting(text: str) -> Iterator[None]:
 
 
 def announce(text: str) -> None:
-    """Show a line that stays."""
-    with _where() as file:
+    """Print a line that stays."""
+    with _progress_file() as file:
         if file is not None:
             tqdm.write(text, file=file)
 
 
 @contextlib.contextmanager
-def _where() -> Iterator[IO | None]:
-    """The file to show progress on, or None."""
+def _progress_file() -> Iterator[IO | None]:
+    """Yield the file to show progress on, or None."""
     name = os.environ.get("SER_PROGRESS", "")
     if name == "off":
         yield None

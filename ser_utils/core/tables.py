@@ -1,12 +1,11 @@
-"""Names of columns and of special values in the study's tables, which several packages share."""
+"""Names of columns and special values that several packages share."""
 
 ORIGINAL = "original"
-
-
+"""The variant of a recording without augmentation."""
 UNKNOWN = "unknown"
-"""What stands for a speaker, a gender or a sentence that nothing tells."""
-
-
+"""The speaker, gender or sentence of a recording for which it is not known."""
+SPEAKER_NORMS = ("none", "speaker")
+"""``none``: training statistics only; ``speaker``: features standardised by each speaker's own unlabelled clips."""
 UTTERANCE_COLUMNS = [
     "file",
     "corpus",
@@ -22,13 +21,13 @@ UTTERANCE_COLUMNS = [
     "peak",
     "audio_sha256",
 ]
-"""Columns of ``utterances.csv``; `file` is relative to the corpus' folder, or absolute where it lies elsewhere."""
-
-
+"""Columns of ``utterances.csv``. `file` is relative to the folder of the corpus, or absolute for files elsewhere."""
+FRAMES = "frames"
+"""Column of a table of sequences: one array [shape=(n_frames, n_features)] per row."""
 FOLD_COLUMNS = ["protocol", "seed", "fold", "role", "file", "variant"]
-"""Columns of ``folds.csv``. A row of features (file, variant) that a fold does not name trains in it."""
-
-
+"""Columns of ``folds.csv``. A row of the feature table (file, variant) that a fold does not name is a training row of it."""
+SYSTEM_COLUMNS = ["protocol", "model", "features", "speaker_norm"]
+"""Columns that identify a system. A row of predictions belongs to one system and one seed."""
 PREDICTION_COLUMNS = [
     "file",
     "speaker",
@@ -44,18 +43,5 @@ PREDICTION_COLUMNS = [
     "predicted",
 ]
 """Columns of ``predictions.csv``; one probability column ``p_<emotion>`` per class follows."""
-
-
-SPEAKER_NORMS = ("none", "speaker")
-
-
-SYSTEM_COLUMNS = ["protocol", "model", "features", "speaker_norm"]
-"""What identifies one system; a row of predictions belongs to one system and one seed."""
-
-
 EXTRA_CORPUS = "extra_corpus"
-"""Column of rows: the extra corpus that a row comes from (`ser_utils.experiments.extra_corpora`), nothing for rows of the corpus itself."""
-
-
-FRAMES = "frames"
-"""The column of a table of sequences: in each row an array [shape=(n_frames, n_features)]."""
+"""Column with the extra training corpus of a row (`ser_utils.experiments.extra_corpora`); empty for the corpus itself."""
