@@ -28,7 +28,7 @@ def temperatures(data: Data, result: Result, *, protocol: str = "speaker") -> pd
     for place, inner in result.inner.items():
         key, outer = next((key, fit) for key, (fit, _) in result.fitted.items() if selection_key(key, protocol) == place)
         for fit, _ in inner:
-            check_fit(data.rows, protocol=protocol, train=fit.train, test=outer.test, seen={"calibration": fit.validation})
+            check_fit(data.rows, protocol=protocol, train=fit.train, test=outer.test, fitted_on={"calibration": fit.validation})
         chances = np.concatenate([done.validation[outer.epochs - 1] for _, done in inner])
         truth = np.concatenate([data.y[fit.validation] for fit, _ in inner])
         where = {"seed": key[0], "fold": key[1]} if place == key else {"fold": key[1]}

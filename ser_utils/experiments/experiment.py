@@ -323,7 +323,7 @@ def run_protocol(
             protocol=protocol,
             train=fit.train,
             test=fit.test,
-            seen={"early stopping": fit.validation} if fit.validation is not None else None,
+            fitted_on={"early stopping": fit.validation} if fit.validation is not None else None,
         )
     desc = f"{protocol} {system.model} {system.speaker_norm}"
     fitted = fit_system(system, data, fits, batch_size=settings.batch_size, execution=execution, desc=desc)
@@ -467,7 +467,7 @@ def inner_fits(fit: Fit, rows: pd.DataFrame, epochs: int, *, protocol: str = "sp
         for name in np.unique(groups[groups != ""])
     }
     for one in inner.values():
-        check_fit(rows, protocol=protocol, train=one.train, test=fit.test, seen={"selection": one.validation})
+        check_fit(rows, protocol=protocol, train=one.train, test=fit.test, fitted_on={"selection": one.validation})
         check_fit(rows, protocol=boundary, train=one.train, test=one.validation)
     return inner
 
