@@ -9,7 +9,13 @@ from test_experiment import MLP, ORIGINAL_MLP, load, quick, run, tables  # noqa:
 
 from ser_utils.core.tables import UNKNOWN
 from ser_utils.evaluation import folds, protocols
-from ser_utils.evaluation.calibration import apply_temperature, fit_temperature, from_predictions, of_norm, tempered
+from ser_utils.evaluation.calibration import (
+    apply_temperature,
+    calibrated_probabilities,
+    fit_temperature,
+    fold_temperatures,
+    probabilities_and_truth,
+)
 from ser_utils.evaluation.leakage import LeakError
 from ser_utils.experiments import analysis, experiment
 from ser_utils.experiments.systems import RunSettings
@@ -78,10 +84,10 @@ def test_temperatures_of_clips_are_by_seed_and_fold(tables):  # noqa: F811
     found = analysis.temperatures(data, result, protocol="clip")
     assert list(found) == ["seed", "fold", "temperature"] and len(found) == 4
     predicted = experiment.prediction_table(result.fitted, data, ORIGINAL_MLP, "clip")
-    warmth = of_norm(found.assign(speaker_norm="none"), "none")
-    scaled = tempered(predicted, warmth)
+    warmth = fold_temperatures(found.assign(speaker_norm="none"), "none")
+    scaled = calibrated_probabilities(predicted, warmth)
     where = ((predicted.seed == 1) & (predicted.fold == 2)).to_numpy()
-    p, _ = from_predictions(predicted)
+    p, _ = probabilities_and_truth(predicted)
     np.testing.assert_array_equal(scaled[where], apply_temperature(p[where], warmth[1, 2]))
     drops = analysis.importance(ORIGINAL_MLP, data, result, n_repeats=2)
     assert list(drops.speaker.unique()) == [UNKNOWN] and drops["drop"].notna().all()

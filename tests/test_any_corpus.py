@@ -66,11 +66,11 @@ def test_a_folder_without_speakers_gives_all_reports_and_promises_nothing_of_new
     assert set(pd.read_csv(out / "utterances.csv").emotion) == {"joy", "sadness"}
     said = " ".join(text_of(nbformat.read(book, as_version=4)) for book in sorted((out / "executed").glob("*.ipynb")))
     assert "nothing tells the speaker of any clip" in said and "`speaker_norm=speaker` is left out" in said
-    assert "In a clip it has never heard" in said and "interval over clips" in said
+    assert "For unseen clips of speakers who may be in training" in said and "interval over clips" in said
     index = (pages / "index.html").read_text(encoding="utf-8")
-    assert "In a clip it has never heard" in index and "interval over clips" in index
+    assert "For unseen clips of speakers who may be in training" in index and "interval over clips" in index
     for denied in (
-        "tests voices never heard. *Folds made: no",
+        "tests unseen speakers (leave one speaker out, LOSO). *Folds made: no",
         "are not speaker-independent and say nothing of voices never heard",
     ):
         assert said.count(denied) == 1

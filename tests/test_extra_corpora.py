@@ -233,8 +233,8 @@ def test_planted_leaks_through_an_extra_corpus_are_caught(main, extra):
     data = joined(main, extra)
     fit = make_fits(of(data, "speaker_sentence"), data, augmented=True)[0, 1]
     caught = leakage.plant_leaks(data.rows, train=fit.train, test=fit.test)
-    assert "1 row of another corpus is in test" in caught["a clip of an extra corpus, scored"]
-    assert "is in selection; extra corpora may train and nothing else" in caught["settings chosen on an extra corpus"]
+    assert "1 extra-corpus row is in test" in caught["a clip of an extra corpus in test"]
+    assert "is in selection; expected in training only" in caught["a clip of an extra corpus in selection"]
     assert "recording is in training and in test" in caught["the test recording in an extra corpus"]
 
 
@@ -244,8 +244,8 @@ def test_rows_of_an_extra_corpus_may_only_train(main, extra, protocol, part):
     data = joined(main, extra)
     train, test = np.arange(12, len(data.rows)), np.arange(0, 12, 2)
     seen = np.append(test if part == "test" else [12], [-2, -4])
-    how = {"test": seen} if part == "test" else {"test": test, "seen": {part: seen}}
-    with pytest.raises(LeakError, match=f"{protocol}: 2 rows of other corpora are in {part}"):
+    how = {"test": seen} if part == "test" else {"test": test, "fitted_on": {part: seen}}
+    with pytest.raises(LeakError, match=f"{protocol}: 2 extra-corpus rows are in {part}"):
         leakage.check_fit(data.rows, protocol=protocol, train=train, **how)
 
 

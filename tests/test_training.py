@@ -175,7 +175,7 @@ def test_a_scaler_fitted_on_other_rows_is_an_error(blobs, monkeypatch):
     x, y = blobs
     original_fit = training.StandardScaler.fit
     monkeypatch.setattr(training.StandardScaler, "fit", lambda self, rows: original_fit(self, x[-len(rows) :]))
-    with pytest.raises(LeakError, match="scaler has seen other rows than the 100 of training"):
+    with pytest.raises(LeakError, match="scaler was fitted on other rows than the 100 training rows"):
         fit(x, y, [Fit(train=np.arange(100), seed=0, epochs=1)])
 
 

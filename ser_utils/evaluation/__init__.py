@@ -1,8 +1,10 @@
 """How to split a corpus, and how to score predictions.
 
-`protocols` has one entry per protocol (leave-one-speaker-out is the main one) and makes the folds; `leakage` checks every fit
-before it is trained. `metrics` has UAR, accuracy and F1 with intervals over speakers; `statistics` compares systems in pairs;
-`calibration` judges probabilities. Add a protocol in `protocols.PROTOCOLS`. Nothing here trains a model or draws a figure.
+`protocols` has one entry per protocol (leave-one-speaker-out is the main one), `folds` makes the folds, and `leakage` checks
+every fit before it is trained. `predictions` reads the tables of predictions. `metrics` computes UAR, accuracy and F1,
+`intervals` their confidence intervals over speakers, `statistics` tests of significance, `breakdown` results by group, class
+and clip, `calibration` how reliable the probabilities are, and `texts` sentences for reports. To add a protocol, add an entry
+to `protocols.PROTOCOLS`. Nothing here trains a model or draws a figure.
 """
 
 import lazy_loader as lazy
@@ -10,7 +12,8 @@ import lazy_loader as lazy
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
-        "calibration": ["before_and_after", "coverage_of", "of_norm"],
+        "breakdown": ["confused_pairs", "confusion_table", "misclassified_by_every_seed", "report_table", "uar_by_group"],
+        "calibration": ["accuracy_by_coverage", "calibration_tables", "fold_temperatures"],
         "folds": [
             "describe_left_out",
             "folds_by_seed",
@@ -20,34 +23,19 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "protocol_plan",
             "train_test_overlap",
         ],
+        "intervals": ["over_speakers", "resampling_unit"],
         "leakage": ["LeakError", "check_fit", "plant_leaks"],
         "metrics": [
-            "PREDICTIONS",
             "chance_level",
-            "confusion_table",
-            "headline_text",
             "metrics_by_speaker",
             "metrics_with_intervals",
-            "percent",
             "protocol_comparison",
             "published_results",
-            "read_predictions",
-            "report_table",
-            "resampling_unit",
             "uar",
-            "unit_label",
         ],
+        "predictions": ["PREDICTIONS", "read_predictions", "seed_ensemble", "select_system"],
         "protocols": ["PROTOCOLS", "Protocol", "check_protocols", "main_protocol", "wording"],
-        "statistics": [
-            "above_chance",
-            "comparison_table",
-            "confused_pairs",
-            "misclassified_by_every_seed",
-            "over_speakers",
-            "paired_comparison",
-            "seed_ensemble",
-            "select_system",
-            "uar_by_group",
-        ],
+        "statistics": ["above_chance", "comparison_table", "paired_comparison"],
+        "texts": ["headline_text", "percent", "unit_label"],
     },
 )

@@ -26,7 +26,7 @@ INNER_MAX_SINGLE, INNER_N_GROUPS = 10, 5
 
 
 def make_folds(rows: pd.DataFrame, *, protocol: str, seeds: list[int], n_folds: int) -> pd.DataFrame:
-    """The folds of one protocol for several seeds.
+    """Make the folds of one protocol for several seeds.
 
     Parameters
     ----------
@@ -62,21 +62,21 @@ def make_folds(rows: pd.DataFrame, *, protocol: str, seeds: list[int], n_folds: 
 
 
 def iter_folds(folds: pd.DataFrame, rows: pd.DataFrame) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-    """Each fold of one protocol and seed with its roles, ``train`` among them, as row numbers of `rows`.
+    """Iterate over the folds of one protocol and seed: number of the fold, and role to row numbers, ``train`` included.
 
-    Clips that are not among the rows, because their emotion was dropped, take no part.
+    Rows of `folds` that are not in `rows`, because their emotion was dropped, are ignored.
     """
     number = pd.Series(np.arange(len(rows)), index=pd.MultiIndex.from_frame(rows[["file", "variant"]]))
     for fold, part in folds.groupby("fold"):
         index = number.reindex(pd.MultiIndex.from_frame(part[["file", "variant"]])).to_numpy()
-        there = ~np.isnan(index)
-        roles = {role: index[there & (part.role == role).to_numpy()].astype(int) for role in ROLES}
-        roles["train"] = np.setdiff1d(np.arange(len(rows)), index[there].astype(int))
+        exists = ~np.isnan(index)
+        roles = {role: index[exists & (part.role == role).to_numpy()].astype(int) for role in ROLES}
+        roles["train"] = np.setdiff1d(np.arange(len(rows)), index[exists].astype(int))
         yield int(fold), roles
 
 
 def folds_by_seed(folds: pd.DataFrame, protocol: str, seeds: list[int]) -> dict[int, pd.DataFrame]:
-    """The folds of one protocol for each seed.
+    """Return the folds of one protocol for each seed.
 
     Raises
     ------
@@ -85,16 +85,16 @@ def folds_by_seed(folds: pd.DataFrame, protocol: str, seeds: list[int]) -> dict[
     """
     table = folds[folds.protocol == protocol]
     by_seed = {seed: table[table.seed.isin([str(seed), ANY_SEED])] for seed in seeds}
-    if lacking := [str(seed) for seed, part in by_seed.items() if part.empty]:
+    if missing := [str(seed) for seed, part in by_seed.items() if part.empty]:
         raise StudyError(
-            f"folds.csv has no folds of protocol {protocol!r} for seed {', '.join(lacking)}: run "
+            f"folds.csv has no folds of protocol {protocol!r} for seed {', '.join(missing)}: run "
             f"02_augment_features with N_SEEDS={max(seeds) + 1} first."
         )
     return by_seed
 
 
 def inner_groups(rows: pd.DataFrame, protocol: str) -> tuple[str, np.ndarray]:
-    """The groups of training rows that inner folds hold out, one at a time.
+    """Return the groups of training rows that inner folds hold out, one at a time.
 
     These are speakers where the protocol separates speakers and training has at least two, else clips.
 
@@ -111,12 +111,12 @@ def inner_groups(rows: pd.DataFrame, protocol: str) -> tuple[str, np.ndarray]:
 
 
 def held_out(rows: pd.DataFrame, protocol: str) -> str:
-    """What the inner folds of a protocol hold out, for captions: "training speakers" or "training clips"."""
+    """Return what the inner folds of a protocol hold out, for captions: "training speakers" or "training clips"."""
     return "training speakers" if protocol == "speaker" and rows.speaker.nunique() > 2 else "training clips"
 
 
 def check_rows(rows: pd.DataFrame, *, protocol: str, n_folds: int) -> None:
-    """Raise `StudyError`, with what to do, where the rows cannot be split by the protocol."""
+    """Raise `StudyError` where the protocol cannot split the rows."""
     entry = get_protocol(protocol)
     clips = rows[rows.variant == ORIGINAL]
     counts = clips.emotion.value_counts()
@@ -138,7 +138,7 @@ def _raise_too_few(emotion: str, problem: str) -> None:
 
 
 def obstacles(rows: pd.DataFrame) -> dict[str, str]:
-    """For each protocol, one sentence on why the corpus does not allow it; empty where it does.
+    """Return for each protocol the reason why the corpus does not allow it; an empty string where it does.
 
     Parameters
     ----------
@@ -155,27 +155,27 @@ def _obstacle(clips: pd.DataFrame, protocol: str) -> str:
     for column in groups:
         n_unknown, names = int((clips[column] == UNKNOWN).sum()), clips[column].unique()
         if n_unknown:
-            whose = "any clip" if n_unknown == len(clips) else f"{n_unknown} of the {len(clips)} clips"
-            return f"the {column} of {whose} is unknown."
+            which = "every clip" if n_unknown == len(clips) else f"{n_unknown} of the {len(clips)} clips"
+            return f"the {column} of {which} is unknown."
         if len(names) < 2:
             return f"it needs two or more {column}s; found 1 ({names[0]})."
     if set(groups) - {"speaker"}:
         for fold, roles in iter_folds(entry.make(clips, 0, 2), clips):
             emotion = clips.emotion.to_numpy()
-            if new := sorted(set(emotion[roles[TEST]]) - set(emotion[roles["train"]])):
-                return f"without the test clips of fold {fold}, no clip of {new[0]!r} is left to train on."
+            if missing := sorted(set(emotion[roles[TEST]]) - set(emotion[roles["train"]])):
+                return f"without the test clips of fold {fold}, no clip of {missing[0]!r} is left to train on."
     return ""
 
 
 def protocol_plan(rows: pd.DataFrame, protocols: list[str]) -> pd.DataFrame:
-    """For each protocol, what it tests, whether its folds are made, and if not, why.
+    """Return for each protocol what it tests, whether its folds are made, and if not, why.
 
     Returns
     -------
     pd.DataFrame [index=protocol, columns=tests, made]
     """
     check_protocols(protocols)
-    made = {name: reason and f"no: {reason}" or "yes" for name, reason in obstacles(rows).items()}
+    made = {name: f"no: {reason}" if reason else "yes" for name, reason in obstacles(rows).items()}
     made |= {name: "no: PROTOCOLS does not name it." for name in PROTOCOLS if name not in protocols}
     main = main_protocol(name for name, text in made.items() if text == "yes")
     made[main] = "yes: the main protocol, which gives the headline"
@@ -184,23 +184,24 @@ def protocol_plan(rows: pd.DataFrame, protocols: list[str]) -> pd.DataFrame:
 
 
 def describe_left_out(rows: pd.DataFrame) -> str:
-    """In sentences, how many speakers and sentences there are and how they are left out."""
+    """Describe the number of speakers and of sentences, and how they are left out."""
     texts = []
     for name in ("speaker", "sentence"):
         known = rows[name][rows[name] != UNKNOWN].nunique()
-        how = "each is left out in turn" if known <= MAX_SINGLE else f"in {N_GROUPS} groups, each of which is left out in turn"
-        texts.append(f"{known} {name}s: {how}." if known > 1 else f"{known or 'No'} known {name}: none can be left out.")
+        unit = "each" if known <= MAX_SINGLE else f"each of {N_GROUPS} groups"
+        possible = f"{known} {name}s: {unit} is left out in turn."
+        texts.append(possible if known > 1 else f"{known or 'No'} known {name}: none can be left out.")
     return " ".join(texts)
 
 
 def train_test_overlap(folds: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """For each protocol, the share of test rows whose clip, speaker or sentence is also in training.
+    """Compute for each protocol the share of test rows whose clip, speaker or sentence is also in training.
 
     Returns
     -------
     pd.DataFrame [columns=protocol, test_rows, clip, speaker, sentence]
-        `test_rows` counts a row once per fold that tests it; the others are shares of them, from 0 to 1, and NaN where the
-        speaker or the sentence of some rows is unknown.
+        `test_rows` counts a row once per fold that tests it. The shares are from 0 to 1, and NaN where the speaker or the
+        sentence of some rows is unknown.
     """
     columns = {"clip": "file", "speaker": "speaker", "sentence": "sentence"}
     overlaps = []

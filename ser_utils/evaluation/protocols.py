@@ -25,12 +25,10 @@ MAX_SINGLE, N_GROUPS, MAX_CELLS = 15, 10, 100
 
 @dataclass(frozen=True)
 class Wording:
-    """How texts name the test data of a main protocol, so that no text claims more than was tested."""
+    """Names of a main protocol's test data in texts, so that no text claims more than was tested."""
 
     one: str
     many: str
-    sentence: str
-    """Start of a sentence on a result."""
     figure: str
     """Label below a bar."""
 
@@ -115,7 +113,6 @@ PROTOCOLS: dict[str, Protocol] = {
         wording=Wording(
             one="an unseen clip of a speaker who may be in training",
             many="unseen clips of speakers who may be in training",
-            sentence="For unseen clips, of speakers who may be in training",
             figure="unseen clips",
         ),
     ),
@@ -130,9 +127,7 @@ PROTOCOLS: dict[str, Protocol] = {
         separates=("file", "speaker"),
         tests="unseen speakers (leave one speaker out, LOSO)",
         label="unseen\nspeakers",
-        wording=Wording(
-            one="an unseen speaker", many="unseen speakers", sentence="For unseen speakers", figure="unseen speakers"
-        ),
+        wording=Wording(one="an unseen speaker", many="unseen speakers", figure="unseen speakers"),
     ),
     "speaker_sentence": Protocol(
         speaker_sentence,
@@ -154,10 +149,10 @@ def assign_groups(rows: pd.DataFrame, column: str, *, max_single: int = MAX_SING
     column : str
         Such as ``speaker``.
     max_single : int
-        Up to so many different values, each is a group of its own.
+        Up to that many different values, each value is a group of its own.
     n_groups : int
-        More values are assigned to so many groups of similar size and similar shares of emotions, named ``group 01`` and so
-        on; to fewer where no emotion has as many values. The assignment does not depend on the order of the rows.
+        More values are assigned to that many groups of similar size and similar shares of emotions, named ``group 01`` and so
+        on; to fewer groups where no emotion has as many values. The order of the rows has no effect.
 
     Returns
     -------
@@ -177,7 +172,7 @@ def assign_groups(rows: pd.DataFrame, column: str, *, max_single: int = MAX_SING
 
 
 def leave_groups_out(rows: pd.DataFrame, groups: np.ndarray) -> pd.DataFrame:
-    """Folds that leave out one group each, in the order of their names.
+    """Make folds that leave out one group each, in the order of the groups' names.
 
     Parameters
     ----------
@@ -195,7 +190,7 @@ def leave_groups_out(rows: pd.DataFrame, groups: np.ndarray) -> pd.DataFrame:
 
 
 def _grouped_fold(rows: pd.DataFrame, fold: int, test: np.ndarray, left_out: np.ndarray | None = None) -> pd.DataFrame:
-    """A fold that tests the original clips among the `test` rows and leaves out their augmented variants."""
+    """Make a fold that tests the original clips among the `test` rows and leaves out their augmented variants."""
     original = (rows.variant == ORIGINAL).to_numpy()[test]
     rest = test[~original] if left_out is None else np.concatenate([test[~original], left_out])
     return _fold(rows, fold, {TEST: test[original], LEFT_OUT: np.sort(rest)})
@@ -206,14 +201,14 @@ def _fold(rows: pd.DataFrame, fold: int, roles: dict[str, np.ndarray]) -> pd.Dat
 
 
 def get_protocol(name: str) -> Protocol:
-    """The registered protocol of that name; `StudyError` where there is none."""
+    """Return the registered protocol of that name; raise `StudyError` where there is none."""
     if name not in PROTOCOLS:
         raise StudyError(f"Unknown protocol {name!r}: expected one of {', '.join(PROTOCOLS)}.")
     return PROTOCOLS[name]
 
 
 def check_protocols(names: list[str]) -> None:
-    """Raise `StudyError` where a name is not among the protocols, or where there is no name."""
+    """Raise `StudyError` where a name is not registered, or where there is no name."""
     unknown = [name for name in names if name not in PROTOCOLS]
     if unknown or not names:
         found = f"Unknown {unknown[0]!r} in PROTOCOLS" if unknown else "PROTOCOLS is empty"
@@ -221,23 +216,23 @@ def check_protocols(names: list[str]) -> None:
 
 
 def main_protocol(protocols: Iterable[str]) -> str:
-    """The protocol of the headline, under which settings are chosen: ``speaker`` where it is among them, else ``clip``.
+    """Return the protocol of the headline, under which settings are chosen: ``speaker`` if available, else ``clip``.
 
     Raises
     ------
     StudyError
-        Neither is among them.
+        Neither is available.
     """
     names = set(protocols)
     for name in MAIN_PROTOCOLS:
         if name in names:
             return name
     raise StudyError(
-        f"The folds are of {', '.join(sorted(names)) or 'no protocol'}: expected 'speaker' or 'clip' among them, which give "
-        "the main result; add 'clip' to PROTOCOLS, which every corpus allows."
+        f"Found folds of {', '.join(sorted(names)) or 'no protocol'}, expected 'speaker' or 'clip' among them, one of which "
+        "gives the main result: add 'clip' to PROTOCOLS, which every corpus allows."
     )
 
 
 def wording(main: str) -> Wording:
-    """How texts name the test data of a main protocol, from `main_protocol`."""
+    """Return how texts name the test data of a main protocol, from `main_protocol`."""
     return PROTOCOLS[main].wording

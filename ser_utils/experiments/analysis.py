@@ -39,7 +39,7 @@ def temperatures(data: Data, result: Result, *, protocol: str = "speaker") -> pd
     for fold, inner in result.inner.items():
         key, outer = next((key, fit) for key, (fit, _) in result.fitted.items() if selection_key(key, protocol) == fold)
         for fit, _ in inner:
-            check_fit(data.rows, protocol=protocol, train=fit.train, test=outer.test, seen={"calibration": fit.validation})
+            check_fit(data.rows, protocol=protocol, train=fit.train, test=outer.test, fitted_on={"calibration": fit.validation})
         probabilities = np.concatenate([inner_result.validation[outer.epochs - 1] for _, inner_result in inner])
         truth = np.concatenate([data.y[fit.validation] for fit, _ in inner])
         columns = {"seed": key[0], "fold": key[1]} if fold == key else {"fold": key[1]}

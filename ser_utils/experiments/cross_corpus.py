@@ -18,8 +18,9 @@ from ser_utils.core.tables import UNKNOWN
 from ser_utils.corpora.corpus import Corpus
 from ser_utils.corpora.labels import class_order
 from ser_utils.evaluation.folds import folds_by_seed
+from ser_utils.evaluation.intervals import resampling_unit
 from ser_utils.evaluation.leakage import check_fit
-from ser_utils.evaluation.metrics import chance_level, metrics_with_intervals, resampling_unit
+from ser_utils.evaluation.metrics import chance_level, metrics_with_intervals
 from ser_utils.experiments.baseline_runs import fit_baselines
 from ser_utils.experiments.data import Data, normalise
 from ser_utils.experiments.experiment import prediction_table

@@ -76,7 +76,7 @@ def run_protocol(
         selection = Selection(_with_defaults(fits, entry, stop_early=protocol == "as_published"))
     for fit in selection.fits.values():
         seen = {"early stopping": fit.validation} if fit.validation is not None else None
-        check_fit(data.rows, protocol=protocol, train=fit.train, test=fit.test, seen=seen)
+        check_fit(data.rows, protocol=protocol, train=fit.train, test=fit.test, fitted_on=seen)
     desc = f"{protocol} {system.model} {system.speaker_norm}"
     fitted = fit_system(system, data, selection.fits, batch_size=settings.batch_size, execution=execution, desc=desc)
     curves = selection.curves

@@ -145,6 +145,6 @@ def inner_fits(fit: Fit, rows: pd.DataFrame, epochs: int, *, protocol: str = "sp
         for name in np.unique(groups[groups != ""])
     }
     for part in inner.values():
-        check_fit(rows, protocol=protocol, train=part.train, test=fit.test, seen={"selection": part.validation})
+        check_fit(rows, protocol=protocol, train=part.train, test=fit.test, fitted_on={"selection": part.validation})
         check_fit(rows, protocol=boundary, train=part.train, test=part.validation)
     return inner

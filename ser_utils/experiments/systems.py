@@ -7,7 +7,7 @@ import pandas as pd
 from ser_utils.core.errors import StudyError
 from ser_utils.core.tables import SPEAKER_NORMS
 from ser_utils.evaluation.folds import held_out
-from ser_utils.evaluation.metrics import resampling_unit
+from ser_utils.evaluation.intervals import resampling_unit
 from ser_utils.evaluation.protocols import main_protocol, wording
 from ser_utils.features.registry import FEATURE_SETS, get_feature_set
 from ser_utils.models.registry import get_model

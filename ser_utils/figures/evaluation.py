@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from ser_utils.core.errors import StudyError
 from ser_utils.core.tables import SYSTEM_COLUMNS
-from ser_utils.evaluation.calibration import ece_of
-from ser_utils.evaluation.statistics import system_name
+from ser_utils.evaluation.calibration import expected_calibration_error
+from ser_utils.evaluation.texts import system_name
 from ser_utils.figures import style
 
 
@@ -48,7 +48,7 @@ def heat_by_group(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : pd.DataFrame
-        From `ser_utils.evaluation.statistics.uar_by_group`: one group column and several systems (drawn as columns), or two
+        From `ser_utils.evaluation.breakdown.uar_by_group`: one group column and several systems (drawn as columns), or two
         group columns (drawn as rows and columns) and one system.
 
     Raises
@@ -91,7 +91,7 @@ def reliability(before: pd.DataFrame, after: pd.DataFrame) -> Figure:
         top.bar(middle, gap, width, bottom=accuracy, **marks, label="difference from confidence")
         top.plot([0, 100], [0, 100], color="black", linestyle=":", linewidth=1, label="perfect calibration")
         bottom.bar(middle, 100 * table.n / table.n.sum(), width, color=style.GREY, edgecolor="white")
-        top.set_title(f"{name} temperature scaling: ECE {100 * ece_of(table):.1f} points")
+        top.set_title(f"{name} temperature scaling: ECE {100 * expected_calibration_error(table):.1f} points")
         bottom.set(xlabel="confidence (%)", xlim=(0, 100))
     axes[0, 0].set(ylabel="accuracy (%)", ylim=(0, 100))
     axes[1, 0].set_ylabel("clips (%)")

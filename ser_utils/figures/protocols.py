@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ser_utils.core.tables import SYSTEM_COLUMNS
 from ser_utils.evaluation.protocols import PROTOCOLS, main_protocol
-from ser_utils.evaluation.statistics import system_name
+from ser_utils.evaluation.texts import system_name
 from ser_utils.figures import style
 
 
@@ -27,7 +27,7 @@ def protocol_comparison(metrics: pd.DataFrame, chance: float, notice: str = "", 
     notice : str
         Appended to the title.
     unit : str
-        Unit that the intervals resample, from `ser_utils.evaluation.metrics.unit_label`.
+        Unit that the intervals resample, from `ser_utils.evaluation.texts.unit_label`.
     """
     uar = metrics[metrics.metric == "uar"]
     present = set(uar.protocol)

@@ -8,8 +8,8 @@ import pandas as pd
 
 from ser_utils import corpora
 from ser_utils.core import paths
-from ser_utils.evaluation.metrics import headline_text, unit_label
 from ser_utils.evaluation.protocols import main_protocol, wording
+from ser_utils.evaluation.texts import headline_text, unit_label
 from ser_utils.study import report
 from ser_utils.study.notebooks import about, list_notebooks
 from ser_utils.study.parameters import known_parameters, versions

@@ -1,0 +1,127 @@
+"""Results by group of clips, by class and by clip: where does a system fail?
+
+All functions take a table of predictions (see `ser_utils.evaluation.predictions`). Shares and recalls are from 0 to 1.
+"""
+
+import pandas as pd
+from sklearn.metrics import classification_report, confusion_matrix
+
+from ser_utils.core.tables import SYSTEM_COLUMNS
+from ser_utils.corpora.labels import class_order
+from ser_utils.evaluation.predictions import TEST_ROW, select_system
+
+
+def uar_by(predictions: pd.DataFrame, columns: list[str]) -> pd.Series:
+    """Compute the UAR, mean over seeds, within groups of rows, over the classes in the truth of each group."""
+    recall = _correct(predictions).groupby([predictions[name] for name in [*columns, "seed", "emotion"]]).mean()
+    return recall.groupby(level=[*columns, "seed"]).mean().groupby(level=columns).mean()
+
+
+def _recall_by(predictions: pd.DataFrame, columns: list[str]) -> pd.Series:
+    """Share of rows that are correct, mean over seeds, within groups of rows."""
+    recall = _correct(predictions).groupby([predictions[name] for name in [*columns, "seed"]]).mean()
+    return recall.groupby(level=columns).mean()
+
+
+def _correct(predictions: pd.DataFrame) -> pd.Series:
+    return (predictions.emotion == predictions.predicted).astype(float)
+
+
+def uar_by_group(predictions: pd.DataFrame, columns: str | list[str]) -> pd.DataFrame:
+    """Compute each system's UAR, mean over seeds, within groups of clips; by emotion, the recall of that emotion.
+
+    Parameters
+    ----------
+    columns : str or list of str
+        The columns that define the groups, such as ``"sentence"`` or ``["emotion", "speaker"]``.
+
+    Returns
+    -------
+    pd.DataFrame [columns=SYSTEM_COLUMNS, `columns`, metric, value, n_clips, n_speakers]
+        metric is ``recall`` where the emotion is among the columns, else ``uar``; `n_clips` is the number of clips of a group.
+    """
+    by = [*SYSTEM_COLUMNS, *([columns] if isinstance(columns, str) else columns)]
+    metric, compute = ("recall", _recall_by) if "emotion" in by else ("uar", uar_by)
+    groups = predictions.groupby(by)
+    counts = {"n_clips": groups.file.nunique(), "n_speakers": groups.speaker.nunique()}
+    table = pd.DataFrame({"metric": metric, "value": compute(predictions, by), **counts}).reset_index()
+    if metric == "uar":
+        return table
+    position = {name: i for i, name in enumerate(class_order(table.emotion))}
+    return table.sort_values(by, key=lambda keys: keys.map(position) if keys.name == "emotion" else keys, ignore_index=True)
+
+
+def confusion_table(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+    """Compute ``confusion_matrix.csv``: for each system and true emotion, the share of its clips predicted as each class.
+
+    Predictions of all seeds count. Shares are normalised by true emotion: each row sums to 1, and the diagonal is the recall.
+
+    Returns
+    -------
+    pd.DataFrame [columns=SYSTEM_COLUMNS, emotion, then one per class]
+    """
+    tables = []
+    for keys, part in predictions.groupby(SYSTEM_COLUMNS, sort=False):
+        shares = confusion_matrix(part.emotion, part.predicted, labels=classes, normalize="true")
+        table = pd.DataFrame({**dict(zip(SYSTEM_COLUMNS, keys, strict=True)), "emotion": classes})
+        tables.append(table.join(pd.DataFrame(shares, columns=classes)))
+    return pd.concat(tables, ignore_index=True)
+
+
+def report_table(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+    """Compute ``classification_report.csv``: for each system and emotion precision, recall and F1, and their macro averages.
+
+    Predictions of all seeds count.
+
+    Returns
+    -------
+    pd.DataFrame [columns=SYSTEM_COLUMNS, emotion, precision, recall, f1, support]
+        `support` is the number of test clips of one seed.
+    """
+    tables = []
+    for keys, part in predictions.groupby(SYSTEM_COLUMNS, sort=False):
+        report = classification_report(part.emotion, part.predicted, labels=classes, output_dict=True, zero_division=0)
+        table = pd.DataFrame({name: report[name] for name in [*classes, "macro avg"]}).T.rename(columns={"f1-score": "f1"})
+        table["support"] = (table.support / part.seed.nunique()).round().astype(int)
+        table = table.rename_axis("emotion").reset_index().assign(**dict(zip(SYSTEM_COLUMNS, keys, strict=True)))
+        tables.append(table[[*SYSTEM_COLUMNS, "emotion", "precision", "recall", "f1", "support"]])
+    return pd.concat(tables, ignore_index=True)
+
+
+def misclassified_by_every_seed(predictions: pd.DataFrame) -> pd.DataFrame:
+    """List the clips that one system misclassifies under every seed, among those that every seed tests.
+
+    Returns
+    -------
+    pd.DataFrame [columns=file, variant, speaker, sentence, emotion, answer, answer_share]
+        `answer` is the most frequent prediction (the first in alphabetical order of equally frequent ones) and `answer_share`
+        the share of seeds that predict it. Clips with the largest share come first.
+    """
+    table = select_system(predictions)
+    rows = []
+    for (file, variant), clip in table.groupby(TEST_ROW):
+        if len(clip) == table.seed.nunique() and (clip.predicted != clip.emotion).all():
+            shares = clip.predicted.value_counts(normalize=True).sort_index()
+            labels = clip.iloc[0][["speaker", "sentence", "emotion"]]
+            rows.append((file, variant, *labels, shares.idxmax(), round(shares.max(), 6)))
+    wrong = pd.DataFrame(rows, columns=[*TEST_ROW, "speaker", "sentence", "emotion", "answer", "answer_share"])
+    return wrong.sort_values(["answer_share", *TEST_ROW], ascending=[False, True, True], ignore_index=True)
+
+
+def confused_pairs(predictions: pd.DataFrame, *, top: int = 5) -> pd.DataFrame:
+    """List the most frequent confusions of one system, over all speakers and for each speaker.
+
+    Returns
+    -------
+    pd.DataFrame [columns=speaker, emotion, predicted, share]
+        At most `top` rows of speaker ``all``, then of each speaker. `share` is the share of the true emotion's clips, over all
+        seeds. Pairs that do not occur are left out.
+    """
+    table = select_system(predictions)
+    tables = []
+    for name, part in [("all", table), *table.groupby("speaker")]:
+        shares = part.groupby("emotion").predicted.value_counts(normalize=True).rename("share").reset_index()
+        wrong = shares[shares.emotion != shares.predicted]
+        wrong = wrong.sort_values(["share", "emotion", "predicted"], ascending=[False, True, True]).head(top)
+        tables.append(wrong.assign(speaker=name))
+    return pd.concat(tables, ignore_index=True)[["speaker", "emotion", "predicted", "share"]]

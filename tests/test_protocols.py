@@ -1,0 +1,126 @@
+"""Protocols: which rows train and which rows test."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from example_rows import EMOTIONS, make_many_rows, make_rows, rows_and_roles
+
+from ser_utils.core.errors import StudyError
+from ser_utils.core.tables import ORIGINAL, UNKNOWN
+from ser_utils.evaluation import folds, protocols
+from ser_utils.evaluation.leakage import check_fit
+
+
+@pytest.mark.parametrize("protocol", [name for name in protocols.PROTOCOLS if name != "as_published"])
+def test_each_original_clip_is_tested_once_and_shares_no_separated_value(protocol):
+    rows, roles_of_folds = rows_and_roles(protocol)
+    tested = np.concatenate([roles["test"] for roles in roles_of_folds])
+    assert sorted(rows.file.iloc[tested]) == sorted(rows.file.unique())
+    assert set(rows.variant.iloc[tested]) == {ORIGINAL}
+    for roles in roles_of_folds:
+        for column in protocols.PROTOCOLS[protocol].separates:
+            assert not set(rows[column].iloc[roles["train"]]) & set(rows[column].iloc[roles["test"]])
+        assert set(rows.variant.iloc[roles["train"]]) == {ORIGINAL, "noise"}, "augmented rows follow their clip into training"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "n_folds", "train"),
+    [("clip", 5, None), ("sentence", 3, 72 * 2 / 3), ("speaker", 4, 72 * 3 / 4), ("speaker_sentence", 12, 72 * 3 / 4 * 2 / 3)],
+)
+def test_number_of_folds_and_of_training_rows(protocol, n_folds, train):
+    rows, roles_of_folds = rows_and_roles(protocol)
+    assert len(roles_of_folds) == n_folds
+    for roles in roles_of_folds:
+        assert train is None or len(roles["train"]) == train, "no row is left out without need"
+
+
+def test_clip_shares_speakers_and_sentences():
+    rows, roles_of_folds = rows_and_roles("clip")
+    for roles in roles_of_folds:
+        for column in ("speaker", "sentence"):
+            assert set(rows[column].iloc[roles["test"]]) <= set(rows[column].iloc[roles["train"]])
+
+
+def test_as_published_tests_a_tenth_of_all_rows():
+    rows = make_rows(sentences=[f"s{i}" for i in range(10)])
+    rows, roles_of_folds = rows_and_roles("as_published", rows, seeds=(0, 1))
+    assert len(rows) == 240 and len(roles_of_folds) == 10
+    assert all(len(roles["test"]) == 24 for roles in roles_of_folds)
+    first, second = roles_of_folds[:5], roles_of_folds[5:]
+    assert len({tuple(sorted(roles["test"])) for roles in first}) == 1, "all folds of a seed share one test set"
+    assert set(first[0]["test"]) != set(second[0]["test"])
+    assert sorted(np.concatenate([roles["validation"] for roles in first])) == sorted(set(range(240)) - set(first[0]["test"]))
+    for roles in roles_of_folds:
+        assert sorted(np.concatenate(list(roles.values()))) == list(range(240)), "each row has one role"
+    table = folds.make_folds(rows, protocol="as_published", seeds=[0], n_folds=5)
+    assert folds.train_test_overlap(table, rows)["clip"][0] > 0.5
+
+
+def test_random_protocols_differ_by_seed_and_others_do_not():
+    for protocol in protocols.PROTOCOLS:
+        table = folds.make_folds(make_rows(), protocol=protocol, seeds=[0, 1], n_folds=3)
+        assert set(table.seed) == ({"0", "1"} if protocols.PROTOCOLS[protocol].is_random else {folds.ANY_SEED})
+
+
+def test_unknown_protocol_raises():
+    with pytest.raises(StudyError, match="as_published, clip, sentence, speaker, speaker_sentence"):
+        folds.make_folds(make_rows(), protocol="random", seeds=[0], n_folds=5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "possible"),
+    [
+        ({}, ["clip", "sentence", "speaker", "speaker_sentence"]),
+        ({"speaker": UNKNOWN}, ["clip", "sentence"]),
+        ({"sentence": UNKNOWN}, ["clip", "speaker"]),
+        ({"speaker": UNKNOWN, "sentence": UNKNOWN}, ["clip"]),
+        ({"speaker": "a", "sentence": "s1"}, ["clip"]),
+    ],
+)
+def test_possible_protocols_and_the_main_one(changes, possible):
+    rows = make_rows().assign(**changes)
+    obstacles = folds.obstacles(rows)
+    assert [name for name, reason in obstacles.items() if not reason] == ["as_published", *possible]
+    assert protocols.main_protocol(possible) == ("speaker" if "speaker" in possible else "clip")
+    for name, reason in obstacles.items():
+        if reason:
+            with pytest.raises(StudyError, match=f"The protocol '{name}' is not possible"):
+                folds.make_folds(rows, protocol=name, seeds=[0], n_folds=2)
+
+
+@pytest.mark.parametrize(("names", "problem"), [(["clips"], "Unknown 'clips' in PROTOCOLS"), ([], "PROTOCOLS is empty")])
+def test_unknown_or_no_protocols_raise(names, problem):
+    with pytest.raises(StudyError, match=f"{problem}: expected some of as_published, clip"):
+        protocols.check_protocols(names)
+
+
+@pytest.mark.parametrize(
+    ("speakers", "sentences", "n_folds"),
+    [
+        (2, 3, {"speaker": 2, "sentence": 3, "speaker_sentence": 6}),
+        (15, 2, {"speaker": 15, "sentence": 2, "speaker_sentence": 30}),
+        (24, 2, {"speaker": 10, "sentence": 2, "speaker_sentence": 20}),
+        (2, 200, {"speaker": 2, "sentence": 10, "speaker_sentence": 20}),
+        (14, 15, {"speaker": 14, "sentence": 15, "speaker_sentence": 100}),
+    ],
+)
+def test_many_speakers_or_sentences_are_left_out_in_groups(speakers, sentences, n_folds):
+    rows = make_many_rows(speakers, sentences)
+    for protocol, n in n_folds.items():
+        _, roles_of_folds = rows_and_roles(protocol, rows)
+        assert len(roles_of_folds) == n
+        assert sorted(np.concatenate([roles["test"] for roles in roles_of_folds])) == list(range(len(rows)))
+        sizes = [len(roles["test"]) for roles in roles_of_folds]
+        assert max(sizes) <= 4 * min(sizes), "groups are of about the same size"
+        for roles in roles_of_folds:
+            check_fit(rows, protocol=protocol, train=roles["train"], test=roles["test"])
+            assert rows.emotion.iloc[roles["train"]].nunique() == len(EMOTIONS)
+
+
+def test_groups_do_not_depend_on_the_order_of_the_rows():
+    rows = make_many_rows(24, 2)
+    turned = rows.iloc[::-1].reset_index(drop=True)
+    groups = [
+        pd.Series(protocols.assign_groups(part, "speaker"), part.speaker).groupby(level=0).first() for part in (rows, turned)
+    ]
+    pd.testing.assert_series_equal(*groups)
