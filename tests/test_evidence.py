@@ -14,11 +14,19 @@ import pytest
 
 from ser_utils import corpora, features
 from ser_utils.core import paths, tables
-from ser_utils.evaluation import folds, metrics, protocols
+from ser_utils.evaluation import folds, metrics, protocols, texts
 from ser_utils.evaluation.leakage import check_fit
+from ser_utils.evaluation.predictions import read_predictions
 
 EVIDENCE = ("README.md", "out/emovo", "out/emovo-thesis", "ser_utils/evaluation/published_results.csv")
 ORIGINAL = {"model": "original_mlp", "speaker_norm": "none"}
+
+
+def value_of(table, **conditions):
+    """The one value in a table of metrics whose columns have the given values."""
+    rows = table.loc[(table[list(conditions)] == pd.Series(conditions)).all(axis=1)]
+    assert len(rows) == 1, f"{len(rows)} rows match {conditions}"
+    return float(rows.value.iloc[0])
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +63,13 @@ def thesis(root):
 
 @pytest.fixture(scope="module")
 def predictions(out):
-    return metrics.read_predictions(out)
+    return read_predictions(out)
 
 
 def test_the_original_result_is_reproduced(table):
     """Published: accuracy 0.843 and macro F1 0.840, from one split."""
-    assert 0.80 <= metrics.value_of(table, protocol="as_published", metric="accuracy", **ORIGINAL) <= 0.90
-    assert metrics.value_of(table, protocol="as_published", metric="macro_f1", **ORIGINAL) == pytest.approx(0.840, abs=0.05)
+    assert 0.80 <= value_of(table, protocol="as_published", metric="accuracy", **ORIGINAL) <= 0.90
+    assert value_of(table, protocol="as_published", metric="macro_f1", **ORIGINAL) == pytest.approx(0.840, abs=0.05)
 
 
 def test_the_fault_is_visible(table):
@@ -72,7 +80,7 @@ def test_the_fault_is_visible(table):
 
 @pytest.mark.parametrize(("speaker_norm", "least"), [("none", 0.40), ("speaker", 0.47)])
 def test_a_voice_never_heard_is_understood_better_than_published_with_hand_crafted_features(table, speaker_norm, least):
-    assert metrics.value_of(table, protocol="speaker", metric="uar", model="mlp", speaker_norm=speaker_norm) >= least
+    assert value_of(table, protocol="speaker", metric="uar", model="mlp", speaker_norm=speaker_norm) >= least
 
 
 def test_every_protocol_normalisation_and_baseline_is_there(table):
@@ -114,7 +122,7 @@ def test_features_and_folds_are_of_the_whole_corpus_and_pass_the_guard(out):
 
 
 def test_readme_tells_the_headline_and_the_ladder_of_the_tables(table, readme):
-    assert metrics.headline_text(table) in " ".join(readme.split())
+    assert texts.headline_text(table) in " ".join(readme.split())
     ladder = metrics.protocol_comparison(table)
     for start, where in {
         "the original's": ("original_mlp", "none"),
@@ -123,14 +131,14 @@ def test_readme_tells_the_headline_and_the_ladder_of_the_tables(table, readme):
     }.items():
         row = ladder[(ladder.model == where[0]) & (ladder.speaker_norm == where[1])].iloc[0]
         line = next(line for line in readme.splitlines() if line.startswith(f"| {start}"))
-        assert re.findall(r"\d+\.\d %", line) == [metrics.percent(row[name]) for name in protocols.PROTOCOLS]
+        assert re.findall(r"\d+\.\d %", line) == [texts.percent(row[name]) for name in protocols.PROTOCOLS]
 
 
 def test_readme_tells_the_baselines_of_the_table(table, readme):
     uar = table[(table.metric == "uar") & (table.protocol == "speaker")]
     for (model, kind), part in uar.groupby(["model", "features"]):
         line = next(line for line in readme.splitlines() if line.startswith(f"| {model} | {kind}"))
-        assert re.findall(r"\d+\.\d %", line) == [metrics.percent(value) for value in part.sort_values("speaker_norm").value]
+        assert re.findall(r"\d+\.\d %", line) == [texts.percent(value) for value in part.sort_values("speaker_norm").value]
 
 
 def test_networks_are_compared_on_the_same_clips_speaker_by_speaker(out):
@@ -140,7 +148,7 @@ def test_networks_are_compared_on_the_same_clips_speaker_by_speaker(out):
     network, study = pd.read_csv(out / "network_metrics.csv"), pd.read_csv(out / "metrics.csv")
     for norm in ("none", "speaker"):
         where = {"protocol": "speaker", "model": "mlp", "features": "functionals", "speaker_norm": norm, "metric": "uar"}
-        assert metrics.value_of(network, **where) == metrics.value_of(study, **where), "the study's network, as in 03"
+        assert value_of(network, **where) == value_of(study, **where), "the study's network, as in 03"
     paired = pd.read_csv(out / "network_comparisons.csv")
     assert len(paired) == 6 and (paired.n_speakers == 6).all()
     assert (paired.difference - (paired.uar_a - paired.uar_b)).abs().max() < 2e-4
@@ -153,13 +161,12 @@ def test_readme_tells_the_networks_of_the_table(out, readme):
     for model, part in uar.groupby("model"):
         line = next(line for line in readme.splitlines() if line.startswith(f"| network {model} |"))
         told = part.sort_values("speaker_norm")[["value", "ci_low", "ci_high"]].to_numpy().ravel()
-        assert re.findall(r"\d+\.\d %", line) == [metrics.percent(value) for value in told]
+        assert re.findall(r"\d+\.\d %", line) == [texts.percent(value) for value in told]
 
 
 def test_readme_tells_the_numbers_of_the_thesis_variant(readme, thesis):
     wanted = [
-        metrics.percent(metrics.value_of(thesis, protocol=name, metric="accuracy", **ORIGINAL))
-        for name in ("as_published", "speaker")
+        texts.percent(value_of(thesis, protocol=name, metric="accuracy", **ORIGINAL)) for name in ("as_published", "speaker")
     ]
     line = next(line for line in readme.splitlines() if line.startswith("| thesis"))
     assert re.findall(r"\d+\.\d %", line)[-2:] == wanted

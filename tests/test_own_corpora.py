@@ -664,7 +664,7 @@ def test_an_open_corpus_that_is_not_there_is_downloaded(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "DATA", tmp_path)
     monkeypatch.setattr(download, "fetch", asked.append)
     for name in ("emozionalmente", "emovo", "emodb"):
-        runner._see_that_it_is_there(get_corpus(name))
+        runner._ensure_corpus(get_corpus(name))
     assert asked == ["emozionalmente", "emovo", "emodb"]
 
 

@@ -133,7 +133,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(runs, m
             assert run.poll() is None, f"it was over before it was killed: {killed.said()}"
             time.sleep(0.02)
         time.sleep(moments.uniform(0, LATER_S))
-        with pytest.raises(StudyError, match="Another run is writing out/demo"), runner._alone("demo"):
+        with pytest.raises(StudyError, match="Another run is writing out/demo"), runner._run_lock("demo"):
             pass
         killed.kill(run, which)
         finished.append(killed.done())

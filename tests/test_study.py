@@ -89,7 +89,7 @@ def test_a_parameter_has_one_default_wherever_it_stands():
         (["run", "demo", "--set", "MODEL=cnn", "--set", "FEATURES=functionals"], "'cnn' takes sequences of frames"),
         (
             ["run", "demo", "--set", 'MODELS=["original_mlp"]', "--set", "SEARCH=2"],
-            "'original_mlp' in MODELS names no settings",
+            "'original_mlp' in MODELS has no settings",
         ),
         (["run", "demo", "--set", "SEARCH=-1"], "SEARCH=-1: expected 0 or more"),
         (["run", "demo", "--set", 'PROTOCOLS=["sentence"]'], "expected 'speaker' or 'clip' among them"),
