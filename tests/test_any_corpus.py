@@ -73,7 +73,7 @@ def test_a_folder_without_speakers_gives_all_reports_and_promises_nothing_of_new
     assert metrics.ci_low.notna().all()
     assert set(pd.read_csv(out / "utterances.csv").emotion) == {"joy", "sadness"}
     said = " ".join(text_of(nbformat.read(book, as_version=4)) for book in sorted((out / "executed").glob("*.ipynb")))
-    assert "the speaker of any clip is unknown" in said and "`speaker_norm=speaker` is left out" in said
+    assert "the speaker of every clip is unknown" in said and "`speaker_norm=speaker` is left out" in said
     assert "For unseen clips of speakers who may be in training" in said and "interval over clips" in said
     index = (pages / "index.html").read_text(encoding="utf-8")
     assert "For unseen clips of speakers who may be in training" in index and "interval over clips" in index
