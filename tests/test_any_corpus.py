@@ -26,7 +26,7 @@ SETTINGS = {
 PROMISES = ("unseen speaker", "new speaker", "never heard", "speaker-independent")
 DENIALS = (
     r"tests unseen speakers[^.]*\. \*Folds made: no",
-    r"their results do not apply to unseen speakers",
+    r"[^.]*\b(?:do|does) not apply to unseen speakers",
     r"[^.]*\bsay nothing about unseen speakers",
 )
 """Sentences that name unseen speakers to say that there is no result for them."""

@@ -101,7 +101,7 @@ def test_trial_without_speakers_tests_unseen_clips(study, tmp_path):
     assert set(table.protocol) == {"clip"} and set(table.n_clips) == {12} and set(table.features) == {"original38"}
     with pytest.raises(StudyError, match="needs two or more known speakers"):
         trial("data/flat", speaker_norm="speaker")
-    with pytest.raises(StudyError, match="protocol 'speaker' is not possible: the speaker of any clip is unknown"):
+    with pytest.raises(StudyError, match="protocol 'speaker' is not possible: the speaker of every clip is unknown"):
         trial("data/flat", protocol="speaker")
 
 
