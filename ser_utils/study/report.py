@@ -36,9 +36,7 @@ class FigureCaptions(Preprocessor):
         return cell, resources
 
 
-def render_page(
-    notebook: Path, html: Path, *, series: Mapping[str, str], failed: str | None = None, banner: str = ""
-) -> None:
+def render_page(notebook: Path, html: Path, *, series: Mapping[str, str], failed: str | None = None, banner: str = "") -> None:
     """Write an executed notebook as the page `html`.
 
     Parameters
