@@ -55,7 +55,11 @@ def render_page(notebook: Path, html: Path, *, series: Mapping[str, str], failed
 
 
 def render_index(html: Path, **values: object) -> None:
-    """Write the index of a run from `values`, the variables of the template ``run.html.j2``."""
+    """Write the index of a run from the variables of the template ``run.html.j2``.
+
+    They are the texts title, headline, failed and banner; key_figure (image, alt, caption) or None; cards (title, href,
+    sentence, image, alt, status); and tables, rows of names and values by heading. Images are data URIs.
+    """
     _write(html, _exporter().environment.get_template("run.html.j2").render(resources=values))
 
 
