@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ser_utils.core.errors import StudyError
+from ser_utils.evaluation.texts import percent
 from ser_utils.figures import style
 
 KINDS = {
@@ -34,9 +34,9 @@ def headline(bars: pd.DataFrame, chance: float, notice: str, unit: str = "speake
     errors = style.error_lengths(bars, "value", "ci_low", "ci_high")
     ax.barh(bars.name, 100 * bars.value, color=np.where(bars.leaks, style.GREY, style.BLUE), height=0.6, xerr=errors, capsize=4)
     for row, (value, high) in enumerate(zip(bars.value, bars.ci_high, strict=True)):
-        ax.text(100 * high + 1.5, row, f"{100 * value:.1f} %", va="center", fontweight="bold")
+        ax.text(100 * high + 1.5, row, percent(value), va="center", fontweight="bold")
     ax.axvline(100 * chance, color="black", linestyle=":", linewidth=1)
-    ax.text(100 * chance + 0.7, 0.5, f"chance {100 * chance:.1f} %", va="center", fontsize=9)
+    ax.text(100 * chance + 0.7, 0.5, f"chance {percent(chance)}", va="center", fontsize=9)
     ax.set(xlim=(0, 104), xlabel=f"{style.UAR_LABEL}, {style.INTERVAL} over {unit}")
     ax.set_title(style.with_notice("Unweighted average recall by network and test data", notice))
     ax.invert_yaxis()
@@ -49,39 +49,30 @@ def published_results(table: pd.DataFrame, chance: float) -> Figure:
 
     Parameters
     ----------
-    table : pd.DataFrame [columns=system, uar, source, kind and optionally ci_low, ci_high]
-        `kind` is one of `KINDS`.
+    table : pd.DataFrame [columns=system, uar, source, kind, ci_low, ci_high]
+        `kind` is one of `KINDS`; intervals may be NaN.
     chance : float
-
-    Raises
-    ------
-    StudyError
-        A kind is not in `KINDS`.
     """
-    unknown = sorted(set(table.kind) - set(KINDS))
-    if unknown:
-        raise StudyError(f"Unknown kind {unknown[0]!r}: expected one of {', '.join(KINDS)}.")
     table = table.sort_values("uar", ascending=False, kind="stable").reset_index(drop=True)
     fig, ax = plt.subplots(figsize=(10, 1.5 + 0.29 * len(table)))
     marks = {"fmt": "o", "markersize": 7, "capsize": 3, "elinewidth": 1.2}
-    for kind in [kind for kind in KINDS if kind in set(table.kind)]:
+    for kind in sorted(table.kind.unique(), key=list(KINDS).index):
         rows = table[table.kind == kind]
-        errors = style.error_lengths(rows, "uar", "ci_low", "ci_high") if "ci_low" in table else None
+        errors = style.error_lengths(rows, "uar", "ci_low", "ci_high")
         ax.errorbar(100 * rows.uar, rows.index, xerr=errors, color=KINDS[kind], label=kind, **marks)
-    ends = table[["uar", "ci_high"]].max(axis=1) if "ci_high" in table else table.uar
+    ends = table[["uar", "ci_high"]].max(axis=1)
     for row, (end, uar) in enumerate(zip(ends, table.uar, strict=True)):
         style.write_at(ax, f"{100 * uar:.1f}", (100 * end, row), (8, 0), va="center")
     style.chance_line(ax, chance, vertical=True)
-    ax.set_yticks(table.index, table.system)
+    style.label_rows(ax, table.system)
     for label, kind in zip(ax.get_yticklabels(), table.kind, strict=True):
         label.set_fontweight("bold" if kind.startswith("ours") else "normal")
-    ax.set(xlim=(0, 100 * ends.max() + 12), ylim=(len(table) - 0.4, -0.6), xlabel=style.UAR_LABEL)
+    ax.set(xlim=(0, 100 * ends.max() + 12), xlabel=style.UAR_LABEL)
     sources = ax.secondary_yaxis("right")
     sources.set_yticks(table.index, table.source, fontsize=9, color="#555555")
     sources.tick_params(length=0)
     sources.spines[:].set_visible(False)
     style.title_and_legend(ax, "Comparison with published results for unseen speakers")
-    ax.grid(False, axis="y")
     return fig
 
 
@@ -110,8 +101,7 @@ def paired_differences(table: pd.DataFrame, chance: float, *, a: str, b: str) ->
     ax.axhline(len(table) - 1.5, color="black", linewidth=0.8)
     style.chance_line(ax, chance, vertical=True)
     right = min(104, 100 * table[["uar_a", "uar_b"]].max(axis=None) + 10)
-    ax.set_yticks(rows, table.speaker)
-    ax.set(xlim=(0, right), ylim=(len(table) - 0.4, -0.6), xlabel=style.UAR_LABEL, ylabel="speaker")
+    style.label_rows(ax, table.speaker)
+    ax.set(xlim=(0, right), xlabel=style.UAR_LABEL, ylabel="speaker")
     style.title_and_legend(ax, f"UAR by speaker, and difference in points{note}")
-    ax.grid(False, axis="y")
     return fig

@@ -4,20 +4,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ser_utils.figures import style
 
 
 def counts(utterances: pd.DataFrame, classes: list[str]) -> Figure:
-    """Draw the number of clips by speaker and emotion as a table of coloured cells, for the first `MAX_ROWS` speakers."""
+    """Draw the number of clips by speaker and emotion as a table of coloured cells."""
     table = pd.crosstab(utterances.speaker, utterances.emotion).reindex(columns=classes, fill_value=0)
-    title = f"Clips by speaker and emotion{style.first_speakers(len(table), style.MAX_ROWS)}"
-    table = table.head(style.MAX_ROWS)
     fig, ax = plt.subplots(figsize=(7.5, 0.45 * len(table) + 1.2))
     sns.heatmap(table, annot=True, fmt="d", cmap="Blues", vmin=0, cbar=False, ax=ax, linewidths=1)
-    ax.set(xlabel="", ylabel="speaker", title=title)
+    ax.set(xlabel="", ylabel="speaker", title="Clips by speaker and emotion")
     ax.tick_params(axis="y", rotation=0)
     return fig
 
@@ -25,20 +22,14 @@ def counts(utterances: pd.DataFrame, classes: list[str]) -> Figure:
 def durations_and_levels(utterances: pd.DataFrame, classes: list[str]) -> Figure:
     """Draw box plots by emotion of the duration in s and of the level in dBFS, with one point per clip."""
     fig, axes = plt.subplots(1, 2, figsize=(10, 3.8))
-    _boxes_and_points(axes[0], utterances, "duration_s", classes)
-    axes[0].set(ylabel="duration (s)", title="Duration by emotion")
-    _boxes_and_points(axes[1], utterances, "level_dbfs", classes)
-    axes[1].set(ylabel="level (dBFS)", title="Level by emotion")
-    return fig
-
-
-def _boxes_and_points(ax: Axes, utterances: pd.DataFrame, column: str, classes: list[str]) -> None:
-    style.emotion_boxes(ax, utterances, classes, x="emotion", y=column, order=classes, legend=False, fliersize=0)
     jitter = np.random.default_rng(0).uniform(-0.25, 0.25, len(utterances))  # the same in every run
     x = utterances.emotion.map(classes.index) + jitter
-    ax.scatter(x, utterances[column], s=3, color="black", alpha=0.5, linewidth=0, zorder=3)
-    ax.set_xlabel("")
-    ax.tick_params(axis="x", rotation=35)
+    for ax, column, label in zip(axes, ("duration_s", "level_dbfs"), ("duration (s)", "level (dBFS)"), strict=True):
+        style.emotion_boxes(ax, utterances, classes, x="emotion", y=column, order=classes, legend=False, fliersize=0)
+        ax.scatter(x, utterances[column], s=3, color="black", alpha=0.5, linewidth=0, zorder=3)
+        ax.set(xlabel="", ylabel=label, title=f"{label.partition(' ')[0].capitalize()} by emotion")
+        ax.tick_params(axis="x", rotation=35)
+    return fig
 
 
 def levels_by_speaker(utterances: pd.DataFrame, classes: list[str]) -> Figure:

@@ -28,7 +28,7 @@ def emotions_by_corpus(labelled: pd.DataFrame) -> Figure:
     names = [
         f"{row.corpus}\n{row.language}, {row.n_utterances} clips" for row in labelled.drop_duplicates("corpus").itertuples()
     ]
-    _format_cells(ax, emotions, names)
+    style.label_cells(ax, emotions, names)
     ax.set_title("Emotions and their codes in each corpus", pad=26)
     return fig
 
@@ -56,7 +56,7 @@ def cross_corpus_matrix(table: pd.DataFrame, notice: str = "") -> Figure:
     for ax, ((model, norm), cells) in zip(axes.flat, panels, strict=True):
         for cell in cells.itertuples():
             _draw_cell(ax, cell, corpora.index(cell.test), corpora.index(cell.train))
-        _format_cells(ax, corpora, corpora)
+        style.label_cells(ax, corpora, corpora)
         ax.xaxis.set_label_position("top")
         ax.set(ylabel="trained on", xlabel="tested on")
         ax.set_title(f"{model}, {style.norm_label(norm)}", pad=8)
@@ -77,14 +77,3 @@ def _draw_cell(ax: Axes, cell: tuple, x: int, y: int) -> None:
     marks = {"ha": "center", "va": "center", "color": "white" if share > 0.6 else "black"}
     ax.text(x, y - 0.2, f"{100 * cell.uar:.1f} %", fontweight="bold", **marks)
     ax.text(x, y + 0.19, f"{interval}\n{cell.n_emotions} emotions", fontsize=7.5, linespacing=1.15, **marks)
-
-
-def _format_cells(ax: Axes, columns: list[str], rows: list[str]) -> None:
-    """Label cells, which are centred at whole numbers, on top and at the left."""
-    ax.xaxis.tick_top()
-    ax.set_xticks(range(len(columns)), columns)
-    ax.set_yticks(range(len(rows)), rows)
-    ax.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
-    ax.tick_params(length=0)
-    ax.grid(False)
-    ax.spines[:].set_visible(False)

@@ -3,14 +3,10 @@
 Tables hold shares from 0 to 1; figures show per cent, and differences in points.
 """
 
-import itertools
-
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ser_utils.core.errors import StudyError
 from ser_utils.core.tables import SYSTEM_COLUMNS
 from ser_utils.evaluation.calibration import expected_calibration_error
 from ser_utils.evaluation.texts import system_name
@@ -43,33 +39,22 @@ def confusion(table: pd.DataFrame) -> Figure:
 
 
 def heat_by_group(table: pd.DataFrame) -> Figure:
-    """Draw UAR or recall by group as coloured cells.
+    """Draw UAR or recall by group (rows) and system (columns) as coloured cells.
 
     Parameters
     ----------
     table : pd.DataFrame
-        From `ser_utils.evaluation.breakdown.uar_by_group`: one group column and several systems (drawn as columns), or two
-        group columns (drawn as rows and columns) and one system.
-
-    Raises
-    ------
-    StudyError
-        The cells are not unique: more than two group columns, or two of several systems.
+        From `ser_utils.evaluation.breakdown.uar_by_group`, with one group column.
     """
-    groups = [name for name in table if name not in (*SYSTEM_COLUMNS, "metric", "value", "n_clips", "n_speakers")]
-    if len(groups) == 1:
-        systems = [f"{row['protocol']}:\n{system_name(row)}".replace(", ", ",\n") for _, row in table.iterrows()]
-        table, groups = table.assign(system=systems), [*groups, "system"]
-    elif len(groups) != 2 or len(table[SYSTEM_COLUMNS].drop_duplicates()) != 1:
-        raise StudyError(f"Found group columns {', '.join(groups)}: expected one, or two of a single system.")
-    rows, columns = (table[name].unique() for name in groups)
-    shares = table.pivot(index=groups[0], columns=groups[1], values="value").loc[rows, columns]
-    shares, note = style.keep_extremes(shares, shares.mean(axis=1), f"{groups[0]}s")
-    cell_width = 1.3 if groups[1] == "system" else 0.65
-    fig, ax = plt.subplots(figsize=(max(5, 1.8 + cell_width * len(columns)), 1.5 + 0.4 * len(shares)))
+    (group,) = set(table) - {*SYSTEM_COLUMNS, "metric", "value", "n_clips", "n_speakers"}
+    systems = [f"{row['protocol']}:\n{system_name(row)}".replace(", ", ",\n") for _, row in table.iterrows()]
+    shares = table.assign(system=systems).pivot(index=group, columns="system", values="value")
+    shares = shares.loc[table[group].unique(), list(dict.fromkeys(systems))]
+    shares, note = style.keep_extremes(shares, shares.mean(axis=1), f"{group}s")
+    fig, ax = plt.subplots(figsize=(max(5, 1.8 + 1.3 * shares.shape[1]), 1.5 + 0.4 * len(shares)))
     style.percent_cells(ax, shares, cbar=False)
     metric = "Recall" if set(table.metric) == {"recall"} else "UAR"
-    ax.set(title=f"{metric} (%) by {groups[0]} and {groups[1]}{note}", xlabel="", ylabel=groups[0])
+    ax.set(title=f"{metric} (%) by {group} and system{note}", xlabel="", ylabel=group)
     ax.tick_params(rotation=0)
     return fig
 
@@ -104,27 +89,22 @@ def coverage(table: pd.DataFrame, chance: float) -> Figure:
 
     Parameters
     ----------
-    table : pd.DataFrame [columns=coverage, accuracy and optionally system]
-        From `ser_utils.evaluation.calibration.coverage_table`; one line per system.
+    table : pd.DataFrame [columns=system, coverage, accuracy]
+        From `ser_utils.evaluation.calibration.coverage_table`; one line per system, of two at most.
     chance : float
     """
     fig, ax = plt.subplots(figsize=(7.5, 4.2))
-    lines = list(table.groupby("system", sort=False)) if "system" in table else [("", table)]
-    lower = int(np.argmin([line.accuracy.mean() for _, line in lines])) if len(lines) > 1 else None
-    for number, ((name, line), colour) in enumerate(zip(lines, itertools.cycle(style.SYSTEM_COLOURS), strict=False)):
+    for (name, line), colour in zip(table.groupby("system", sort=False), style.SYSTEM_COLOURS, strict=False):
         x, y = 100 * line.coverage, 100 * line.accuracy
         ax.plot(x, y, marker="o", markersize=5, color=colour, label=name)
-        if len(lines) > 2:  # labels of more than two lines overlap
-            continue
+        offset = (0, -15 if line.accuracy.mean() < table.accuracy.mean() else 7)
         for i in (x.argmin(), x.argmax()):
-            offset = (0, -15 if number == lower else 7)
             style.write_at(ax, f"{y.iloc[i]:.0f} %", (x.iloc[i], y.iloc[i]), offset, ha="center", color=colour)
     style.chance_line(ax, chance, vertical=False)
     ax.set(xlim=(0, 104), ylim=(0, 104))
     ax.set(xlabel="coverage: share of clips answered, most confident first (%)", ylabel="accuracy among answered clips (%)")
     ax.set_title("Accuracy by coverage")
-    if "system" in table:
-        fig.legend(loc="outside lower center", ncols=3)
+    fig.legend(loc="outside lower center", ncols=3)
     return fig
 
 
@@ -148,11 +128,10 @@ def importance(table: pd.DataFrame) -> Figure:
     for row, (value, high) in enumerate(zip(table["drop"], table.high, strict=True)):
         style.write_at(ax, style.format_points(value), (max(100 * high, 0), row), (8, 0), va="center")
     ax.axvline(0, color="black", linewidth=1)
-    ax.set_yticks(table.index, table.family)
-    ax.set(xlim=(left - 0.03 * span, right + 0.13 * span), ylim=(len(table) - 0.4, -0.6))
+    style.label_rows(ax, table.family)
     interval = f"{style.INTERVAL} over speakers" if has_interval else "no interval: fewer than two speakers"
     ax.set(xlabel=f"decrease in UAR (points), {interval}", title="Permutation importance of feature families")
-    ax.grid(False, axis="y")
+    ax.set_xlim(left - 0.03 * span, right + 0.13 * span)
     return fig
 
 

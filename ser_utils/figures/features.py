@@ -34,8 +34,10 @@ def feature_spread(table: pd.DataFrame, name: str, classes: list[str]) -> Figure
     classes : list of str
     """
     speakers = sorted(table.speaker.unique())
+    shown = speakers[: style.MAX_LINES]
     fig, ax = plt.subplots(figsize=(10, 3.8))
-    style.emotion_boxes(ax, table, classes, x="speaker", y=name, order=speakers[: style.MAX_LINES], fliersize=1)
-    ax.set_title(f"{name} by speaker and emotion{style.first_speakers(len(speakers), style.MAX_LINES)}")
+    style.emotion_boxes(ax, table, classes, x="speaker", y=name, order=shown, fliersize=1)
+    note = f", the first {len(shown)} of {len(speakers)} speakers" if shown != speakers else ""
+    ax.set_title(f"{name} by speaker and emotion{note}")
     ax.legend(title="", bbox_to_anchor=(1, 1), loc="upper left")
     return fig

@@ -37,10 +37,8 @@ def uar_by_speaker(table: pd.DataFrame, metrics: pd.DataFrame, chance: float) ->
             ax.errorbar(100 * overall.value, [len(speakers) + offset], xerr=errors, fmt="D", capsize=3, **marks)
         style.chance_line(ax, chance, vertical=True)
         ax.axhline(len(speakers) - 0.5, color="black", linewidth=0.8)
-        ax.set(xlabel=style.UAR_LABEL, xlim=(0, right), ylim=(len(speakers) + 0.6, -0.6))
-        ax.set_title(style.norm_label(norm).capitalize())
-        ax.set_yticks(range(len(speakers) + 1), [*speakers, "all"])
-        ax.grid(False, axis="y")
+        style.label_rows(ax, [*speakers, "all"])
+        ax.set(xlabel=style.UAR_LABEL, xlim=(0, right), title=style.norm_label(norm).capitalize())
     axes[0, 0].set_ylabel("speaker")
     fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return fig

@@ -22,7 +22,7 @@ def protocol_comparison(metrics: pd.DataFrame, chance: float, notice: str = "", 
     Parameters
     ----------
     metrics : pd.DataFrame
-        As ``metrics.csv``. Protocols are drawn in the order of `PROTOCOLS`, unregistered ones last.
+        As ``metrics.csv``. Protocols are drawn in the order of `PROTOCOLS`.
     chance : float
     notice : str
         Appended to the title.
@@ -31,17 +31,18 @@ def protocol_comparison(metrics: pd.DataFrame, chance: float, notice: str = "", 
     """
     uar = metrics[metrics.metric == "uar"]
     present = set(uar.protocol)
-    protocols = [name for name in dict.fromkeys([*PROTOCOLS, *uar.protocol]) if name in present]
+    protocols = [name for name in PROTOCOLS if name in present]
     systems = [(keys, table.set_index("protocol")) for keys, table in uar.groupby(SYSTEM_COLUMNS[1:], sort=False)]
     gap_ends = ["as_published", main_protocol([*protocols, "clip"])]
-    columns = [f"{name}:\n{PROTOCOLS[name].label}" if name in PROTOCOLS else name for name in protocols]
+    columns = [f"{name}:\n{PROTOCOLS[name].label}" for name in protocols]
     if present.issuperset(gap_ends):
         columns.append(f"leakage gap:\nas_published minus\n{gap_ends[1]}, points")
     heights = (4.2, 0.27 * len(systems))
     size = (max(12, 3.5 + 1.5 * len(columns)), 1.7 + sum(heights))
     fig, (ax, values) = plt.subplots(2, 1, sharex=True, figsize=size, height_ratios=heights)
-    all_marks = _marks([keys for keys, _ in systems])
-    for row, ((_, table), marks) in enumerate(zip(systems, all_marks, strict=True)):
+    colours = dict(zip(dict.fromkeys(keys[:2] for keys, _ in systems), itertools.cycle(style.SYSTEM_COLOURS), strict=False))
+    for row, ((*system, norm), table) in enumerate(systems):
+        marks = _marks(colours[tuple(system)], norm)
         offset = (row - (len(systems) - 1) / 2) * min(0.12, 0.6 / len(systems))
         table = table.loc[[name for name in protocols if name in table.index]]
         x = np.array([protocols.index(name) for name in table.index])
@@ -54,45 +55,24 @@ def protocol_comparison(metrics: pd.DataFrame, chance: float, notice: str = "", 
             ends, column = table.value[gap_ends], len(protocols)
             ax.plot([column + offset] * 2, 100 * ends, color=marks["color"], marker="_", linewidth=2.5)
             _write(values, column, row, style.format_points(ends.iloc[0] - ends.iloc[1]), fontweight="bold")
-    _format_chart(ax, chance, len(columns))
-    _format_values(values, columns, [system_name(dict(zip(SYSTEM_COLUMNS[1:], keys, strict=True))) for keys, _ in systems])
-    style.set_title(fig, "Comparison of protocols", notice)
+    style.label_cells(values, columns, [system_name(dict(zip(SYSTEM_COLUMNS[1:], keys, strict=True))) for keys, _ in systems])
+    values.tick_params(axis="x", labelsize=9)
+    style.chance_line(ax, chance, vertical=False)
+    ax.set(ylim=(0, 102), ylabel=style.UAR_LABEL)
+    ax.tick_params(axis="x", length=0, labelbottom=False)
+    ax.grid(False, axis="x")
+    style.set_title(fig, style.with_notice("Comparison of protocols", notice))
     note = "filled circles, solid lines: per-speaker normalisation; open squares, dashed lines: none"
     fig.supxlabel(f"UAR in %, {style.INTERVAL}s over {unit}; {note}", fontsize=9)
     return fig
 
 
-def _marks(systems: list[tuple[str, str, str]]) -> list[dict]:
-    """Choose a colour per model and features; marks are filled and lines solid with per-speaker normalisation."""
-    colours = dict(zip(dict.fromkeys(keys[:2] for keys in systems), itertools.cycle(style.SYSTEM_COLOURS), strict=False))
-    all_marks = []
-    for model, features, speaker_norm in systems:
-        colour = colours[model, features]
-        if speaker_norm == "speaker":
-            marks = {"marker": "o", "linestyle": "-", "markerfacecolor": colour}
-        else:
-            marks = {"marker": "s", "linestyle": "--", "markerfacecolor": "white"}
-        all_marks.append({"color": colour, "linewidth": 1.3, **marks})
-    return all_marks
+def _marks(colour: str, speaker_norm: str) -> dict:
+    """Choose how a system is drawn: filled marks and solid lines with per-speaker normalisation."""
+    if speaker_norm == "speaker":
+        return {"color": colour, "linewidth": 1.3, "marker": "o", "linestyle": "-"}
+    return {"color": colour, "linewidth": 1.3, "marker": "s", "linestyle": "--", "markerfacecolor": "white"}
 
 
 def _write(values: Axes, column: int, row: int, text: str, **font: str) -> None:
     values.text(column, row, text, ha="center", va="center", fontsize=9.5, **font)
-
-
-def _format_chart(ax: Axes, chance: float, n_columns: int) -> None:
-    style.chance_line(ax, chance, vertical=False)
-    ax.set(ylim=(0, 102), ylabel=style.UAR_LABEL, xlim=(-0.5, n_columns - 0.5))
-    ax.tick_params(axis="x", length=0, labelbottom=False)
-    ax.grid(False, axis="x")
-
-
-def _format_values(values: Axes, columns: list[str], systems: list[str]) -> None:
-    """Label the table of values below the chart."""
-    values.xaxis.tick_top()
-    values.set_xticks(range(len(columns)), columns, fontsize=9)
-    values.set_yticks(range(len(systems)), systems, va="center")
-    values.set_ylim(len(systems) - 0.5, -0.5)
-    values.tick_params(length=0)
-    values.grid(False)
-    values.spines[:].set_visible(False)

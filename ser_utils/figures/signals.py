@@ -1,6 +1,6 @@
 """Figures of recordings over time (notebooks 01, 02 and 06): waveforms, log-mel spectrograms and F0."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import librosa
 import matplotlib.pyplot as plt
@@ -27,18 +27,15 @@ def one_sentence(clips: Mapping[str, tuple[np.ndarray, int]], title: str) -> Fig
     title : str
         Speaker and sentence.
     """
-    fig, axes = plt.subplots(3, len(clips), figsize=(1.9 * len(clips), 5.6), sharex=True, sharey="row", squeeze=False)
+    fig, axes = _panels(("amplitude", "mel band (Hz)", "F0 (Hz)"), len(clips), (1.9, 5.6), _longest_s(clips))
     for column, (emotion, (y, sr)) in zip(axes.T, clips.items(), strict=True):
         if sr < 2 * MAX_HZ:  # the spectrograms of all clips have the same frequency axis
             y, sr = librosa.resample(y, orig_sr=sr, target_sr=2 * MAX_HZ), 2 * MAX_HZ
         _draw_waveform_and_log_mel(column, y, sr, fmax=MAX_HZ, colour=style.colour_of(emotion))
         _draw_f0(column[2], y, sr, colour=style.colour_of(emotion))
         column[0].set_title(emotion)
-        column[2].set(xlabel="time (s)", xlim=(0, _longest_s(clips)))
     bands = librosa.mel_frequencies(n_mels=N_BANDS + 2, fmax=MAX_HZ)
     axes[1, 0].set_yticks([0, 21, 42, 63], [f"{bands[i + 1]:.0f}" for i in (0, 21, 42, 63)])
-    for ax, label in zip(axes[:, 0], ("amplitude", "mel band (Hz)", "F0 (Hz)"), strict=True):
-        ax.set_ylabel(label)
     style.set_title(fig, title)
     return fig
 
@@ -52,13 +49,10 @@ def variants(clips: Mapping[str, tuple[np.ndarray, int]], title: str) -> Figure:
         Variant to (samples [shape=(n,)], sample rate in Hz).
     title : str
     """
-    fig, axes = plt.subplots(2, len(clips), figsize=(2.2 * len(clips), 4), sharex=True, sharey="row", squeeze=False)
+    fig, axes = _panels(("amplitude", "mel band"), len(clips), (2.2, 4), _longest_s(clips))
     for column, (name, (y, sr)) in zip(axes.T, clips.items(), strict=True):
         _draw_waveform_and_log_mel(column, y, sr, fmax=sr / 2)
         column[0].set_title(name.replace("_", " + "))
-        column[1].set(xlabel="time (s)", xlim=(0, _longest_s(clips)))
-    axes[0, 0].set_ylabel("amplitude")
-    axes[1, 0].set_ylabel("mel band")
     style.set_title(fig, title)
     return fig
 
@@ -72,14 +66,23 @@ def augmented_frames(clips: Mapping[str, np.ndarray], title: str) -> Figure:
         Label to a standardised sequence [shape=(n_frames, n_bands)].
     title : str
     """
-    fig, axes = plt.subplots(1, len(clips), figsize=(2.7 * len(clips), 3), sharey=True, sharex=True, squeeze=False)
+    fig, axes = _panels(("mel band",), len(clips), (2.7, 3), max(map(len, clips.values())) * FRAME_S)
     for ax, (label, frames) in zip(axes[0], clips.items(), strict=True):
         image = _draw_log_mel(ax, frames.T, len(frames) * FRAME_S, vmin=-2, vmax=2)
-        ax.set(title=label, xlabel="time (s)", xlim=(0, max(map(len, clips.values())) * FRAME_S))
-    axes[0, 0].set_ylabel("mel band")
+        ax.set_title(label)
     fig.colorbar(image, ax=axes[0], label="standard deviations", shrink=0.9)
     style.set_title(fig, title)
     return fig
+
+
+def _panels(labels: Sequence[str], n: int, size: tuple[float, float], longest_s: float) -> tuple[Figure, np.ndarray]:
+    """Make panels with a row per label and `n` columns on one time axis; `size` is (width of a column, height) in inches."""
+    fig, axes = plt.subplots(len(labels), n, figsize=(size[0] * n, size[1]), sharex=True, sharey="row", squeeze=False)
+    for ax, label in zip(axes[:, 0], labels, strict=True):
+        ax.set_ylabel(label)
+    for ax in axes[-1]:
+        ax.set(xlabel="time (s)", xlim=(0, longest_s))
+    return fig, axes
 
 
 def _longest_s(clips: Mapping[str, tuple[np.ndarray, int]]) -> float:

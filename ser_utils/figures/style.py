@@ -1,5 +1,6 @@
 """Style and common elements of all figures: style file, palette, chance line, error bars, labels, and `show`."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -11,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ser_utils.core.paths import write_aside
+from ser_utils.evaluation.intervals import CONFIDENCE
+from ser_utils.evaluation.texts import percent
 
 plt.style.use(Path(__file__).with_name("ser.mplstyle"))
 
@@ -32,7 +35,7 @@ GREY = "#8c8c8c"
 MAX_ROWS, MAX_LINES = 24, 12
 """Largest number of speakers or sentences in one figure, as rows of cells and as lines or groups of boxes. Tables hold all."""
 UAR_LABEL = "unweighted average recall, UAR (%)"
-INTERVAL = "95 % interval"
+INTERVAL = f"{percent(CONFIDENCE, 0)} interval"
 
 
 def colour_of(emotion: str) -> str:
@@ -52,9 +55,9 @@ def show(fig: Figure, path: Path, *, caption: str, alt: str) -> None:
     display(Markdown(f"*Figure. {caption}*"))
 
 
-def set_title(fig: Figure, title: str, notice: str = "") -> None:
-    """Set the title of a figure with several panels, followed by a notice in brackets if there is one."""
-    fig.suptitle(with_notice(title, notice), x=0.01, ha="left")
+def set_title(fig: Figure, title: str) -> None:
+    """Set the title of a figure with several panels."""
+    fig.suptitle(title, x=0.01, ha="left")
 
 
 def title_and_legend(ax: Axes, title: str) -> None:
@@ -86,17 +89,15 @@ def error_lengths(table: pd.DataFrame, value: str, low: str, high: str) -> np.nd
 
 def chance_line(ax: Axes, chance: float, *, vertical: bool) -> None:
     """Draw a dotted line at chance level, labelled inside the axes."""
-    percent = 100 * chance
     line = {"color": "black", "linestyle": ":", "linewidth": 1, "zorder": 1}
+    text = {"text": f"chance {percent(chance)}", "textcoords": "offset points", "fontsize": 8.5}
     if vertical:
-        ax.axvline(percent, **line)
-        position = {"xy": (percent, 0.5), "xycoords": ax.get_xaxis_transform(), "xytext": (-2, 0)}
-        alignment = {"rotation": 90, "ha": "right", "va": "center"}
+        ax.axvline(100 * chance, **line)
+        place = {"xy": (100 * chance, 0.5), "xycoords": ax.get_xaxis_transform(), "xytext": (-2, 0)}
+        ax.annotate(**text, **place, rotation=90, ha="right", va="center")
     else:
-        ax.axhline(percent, **line)
-        position = {"xy": (0, percent), "xycoords": ax.get_yaxis_transform(), "xytext": (4, -2)}
-        alignment = {"ha": "left", "va": "top"}
-    ax.annotate(f"chance {percent:.1f} %", textcoords="offset points", fontsize=8.5, **position, **alignment)
+        ax.axhline(100 * chance, **line)
+        ax.annotate(**text, xy=(0, 100 * chance), xycoords=ax.get_yaxis_transform(), xytext=(4, -2), ha="left", va="top")
 
 
 def emotion_boxes(ax: Axes, table: pd.DataFrame, classes: list[str], **options: object) -> None:
@@ -116,9 +117,23 @@ def write_at(ax: Axes, text: str, xy: tuple[float, float], offset: tuple[float, 
     ax.annotate(text, xy, offset, textcoords="offset points", fontweight="bold", fontsize=9, **options)
 
 
-def first_speakers(n: int, limit: int) -> str:
-    """Return the end of a title: ", the first 24 of 91 speakers" if `n` exceeds `limit`, else nothing."""
-    return f", the first {limit} of {n} speakers" if n > limit else ""
+def label_rows(ax: Axes, labels: Iterable[str]) -> None:
+    """Label rows of marks, the first on top, without grid lines between them."""
+    labels = list(labels)
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_ylim(len(labels) - 0.4, -0.6)
+    ax.grid(False, axis="y")
+
+
+def label_cells(ax: Axes, columns: list[str], rows: list[str]) -> None:
+    """Label cells, which are centred at whole numbers, on top and at the left."""
+    ax.xaxis.tick_top()
+    ax.set_xticks(range(len(columns)), columns)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
+    ax.tick_params(length=0)
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
 
 
 def keep_extremes(table: pd.DataFrame, values: pd.Series, what: str) -> tuple[pd.DataFrame, str]:

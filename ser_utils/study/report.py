@@ -1,182 +1,87 @@
-"""Executed notebooks as self-contained HTML pages, and the index of a run.
+"""Pages of a run, rendered by nbconvert with the templates of this package: one per executed notebook, and the index.
 
-A page loads nothing from outside: figures and players are data URIs, and a content security policy in the page keeps the
-browser from loading or running anything that a notebook may contain. The same input gives the same bytes.
+A page loads nothing from outside: figures and players are data URIs, and its content security policy forbids all requests.
+The same input gives the same bytes.
 """
 
-import base64
-import hashlib
-import io
-import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 import nbformat
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-from PIL import Image
+from nbconvert import HTMLExporter
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor, Preprocessor
+from nbformat import NotebookNode
 
 from ser_utils.core.paths import write_aside
-from ser_utils.study.page_body import contents, read_body
 
 TEMPLATES = Path(__file__).parent / "templates"
-THUMBNAIL_PX, KEY_FIGURE_PX = 640, 1600
+HEADING = re.compile(r'<h([23]) id="(.+?)">(.+?)<a class="anchor-link"')
+"""A heading as nbconvert renders it: its level, id and text."""
 
 
-class Link(NamedTuple):
-    """File name and title of a page in the same folder."""
+class FigureCaptions(Preprocessor):
+    """Move each output "*Figure. ...*" of `ser_utils.figures.show` into the metadata of the picture before it."""
 
-    href: str
-    title: str
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A PNG with its alternative text and caption. The file may be missing after a failed run."""
-
-    path: Path
-    alt: str
-    caption: str = ""
-
-
-@dataclass(frozen=True)
-class IndexEntry:
-    """One notebook on the index: its page, a summary in one sentence, a picture, and its status."""
-
-    title: str
-    href: str
-    sentence: str
-    picture: Picture | None = None
-    status: Literal["ok", "failed", "not run"] = "ok"
+    def preprocess_cell(self, cell: NotebookNode, resources: dict, index: int) -> tuple[NotebookNode, dict]:
+        outputs: list[NotebookNode] = []
+        for output in cell.get("outputs", []):
+            text = output.get("data", {}).get("text/markdown", "")
+            if text.startswith("*Figure") and outputs and "image/png" in outputs[-1].get("data", {}):
+                outputs[-1].metadata["caption"] = text.strip("*")
+            else:
+                outputs.append(output)
+        if cell.cell_type == "code":
+            cell.outputs = outputs
+        return cell, resources
 
 
-def render_page(
-    notebook: Path,
-    html: Path,
-    *,
-    series: Sequence[Link] = (),
-    failed: str | None = None,
-    banner: str | None = None,
-) -> Path:
-    """Write the executed `notebook` as the page `html`, and return its path.
+def render_page(notebook: Path, html: Path, *, series: Mapping[str, str], failed: str | None = None, banner: str = "") -> None:
+    """Write an executed notebook as the page `html`.
 
     Parameters
     ----------
     notebook, html : Path
-    series : sequence of Link
-        The pages of the run in order, for the links to the index, the previous and the next page.
+    series : mapping
+        File name to title of the pages of the run in order, for the links to the previous and the next page.
     failed : str, optional
         Message of a notebook that failed: the page shows FAILED at its top.
-    banner : str, optional
-        A notice that stays in view.
+    banner : str
+        A notice that stays in view, or nothing.
     """
-    body = read_body(notebook)
-    heading = body.find("h1")
-    if heading is not None:
-        heading.extract()
-    if (stopped_here := body.select_one(".error")) is not None:
-        stopped_here["id"] = "failed-cell"
-    before, after = _neighbours(series, html.name)
-    return _write(
-        html,
-        "notebook.html.j2",
-        title=heading.get_text().strip() if heading else notebook.stem,
-        heading=Markup(heading.decode_contents()) if heading else notebook.stem,
-        contents=contents(body),
-        body=Markup(str(body)),
-        failed=failed,
-        stopped_here=stopped_here is not None,
-        banner=banner,
-        series=series,
-        before=before,
-        after=after,
-        here=html.name,
-    )
+    resources = {"title": read_title(notebook), "series": dict(series), "here": html.name, "failed": failed, "banner": banner}
+    page, _ = _exporter().from_filename(str(notebook), resources)
+    _write(html, page)
 
 
-def write_index_page(
-    html: Path,
-    *,
-    title: str,
-    headline: str,
-    entries: Sequence[IndexEntry],
-    key_figure: Picture | None = None,
-    tables: Mapping[str, Mapping[str, object]] | None = None,
-    banner: str | None = None,
-) -> Path:
-    """Write the index of a run: headline, key figure, a card per notebook, `tables` of names and values."""
-    return _write(
-        html,
-        "overview.html.j2",
-        title=title,
-        headline=headline,
-        entries=entries,
-        key_figure=key_figure,
-        tables=tables or {},
-        failed=[entry for entry in entries if entry.status == "failed"],
-        banner=banner,
-    )
+def render_index(html: Path, **values: object) -> None:
+    """Write the index of a run from the variables of the template ``run.html.j2``.
+
+    They are the texts title, headline, failed and banner; key_figure (image, alt, caption) or None; cards (title, href,
+    sentence, image, alt, status); and tables, rows of names and values by heading. Images are data URIs.
+    """
+    _write(html, _exporter().environment.get_template("run.html.j2").render(resources=values))
 
 
 def read_title(notebook: Path) -> str:
     """Return the first heading of level one of a notebook, or the stem of its file name."""
     cells = nbformat.read(notebook, as_version=4).cells
     prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-    found = re.search(r"^#[ \t]+(.+?)[ \t#]*$", prose, re.MULTILINE)
-    return found.group(1) if found else notebook.stem
+    heading = re.search(r"^# +(.+)$", prose, re.MULTILINE)
+    return heading.group(1) if heading else notebook.stem
 
 
-def _neighbours(series: Sequence[Link], name: str) -> tuple[Link | None, Link | None]:
-    """The pages before and after the page `name`."""
-    names = [link.href for link in series]
-    if name not in names:
-        return None, None
-    at = names.index(name)
-    return (series[at - 1] if at else None), (series[at + 1] if at + 1 < len(series) else None)
-
-
-def embedded(picture: Picture | None, width_px: int) -> str | None:
-    """The picture as a data URI, no wider than `width_px`; None if there is none or its file is missing."""
-    if picture is None or not picture.path.exists():
-        return None
-    with Image.open(picture.path) as image:
-        whole = image.convert("RGBA")
-    flat = Image.new("RGB", whole.size, "white")
-    flat.paste(whole, mask=whole)
-    flat.thumbnail((width_px, width_px))
-    buffer = io.BytesIO()
-    flat.quantize(128).save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _shown(value: object) -> str:
-    """A parameter as ``--set`` takes it: text unchanged, other values as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _write(html: Path, template: str, **values: object) -> Path:
-    """Render a template, and move the page into place when it is complete."""
-    pages = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+def _exporter() -> HTMLExporter:
+    return HTMLExporter(
+        template_name="report",
+        extra_template_basedirs=[str(TEMPLATES)],
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        preprocessors=[CoalesceStreamsPreprocessor, FigureCaptions],
+        filters={"headings": HEADING.findall},
     )
-    pages.filters.update(embedded=embedded, shown=_shown)
-    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    page = pages.get_template(template).render(
-        style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
-        script=Markup(script),
-        script_digest=digest,
-        thumbnail_px=THUMBNAIL_PX,
-        key_figure_px=KEY_FIGURE_PX,
-        **values,
-    )
+
+
+def _write(html: Path, page: str) -> None:
     with write_aside(html) as aside:
         aside.write_text(page, encoding="utf-8", newline="\n")
-    return html
