@@ -68,7 +68,7 @@ def first_failure(defect: Defect) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-rf", defect.tests],
             cwd=copy,
-            env=os.environ | {"PYTHONPATH": str(copy)},
+            env=os.environ | {"PYTHONPATH": str(copy), "NUMBA_CACHE_DIR": str(ROOT / ".cache" / "numba")},  # no compiling anew
             capture_output=True,
             text=True,
             check=False,
