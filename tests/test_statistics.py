@@ -210,7 +210,7 @@ def test_sign_flips_counted_by_hand(differences, p):
 
 
 def test_sign_flips_of_many_speakers_are_drawn(monkeypatch):
-    differences = np.random.default_rng(0).normal(0.3, 1, 14)
+    differences = np.random.default_rng(0).normal(0.3, 1, 16)
     exact, _ = statistics.sign_flip_test(differences)
     monkeypatch.setattr(statistics, "MAX_EXACT", 10)
     drawn, smallest = statistics.sign_flip_test(differences)
@@ -228,12 +228,13 @@ def test_sign_flip_p_is_uniform_under_the_null():
 
 
 @pytest.mark.parametrize("n_speakers", [6, 12])
-def test_interval_covers_the_truth_about_as_often_as_it_says(n_speakers):
+def test_interval_covers_the_truth_about_as_often_as_it_says(n_speakers, monkeypatch):
     """A plain percentile interval covers it in 86 % with six speakers."""
+    monkeypatch.setattr(intervals, "N_RESAMPLES", 1500)
     rng = np.random.default_rng(1)
     covered = []
     for _ in range(800):
-        low, high = intervals.bootstrap_interval(rng.normal(0.05, 0.1, n_speakers), n_resamples=1500)
+        low, high = intervals.bootstrap_interval(rng.normal(0.05, 0.1, n_speakers))
         covered.append(low <= 0.05 <= high)
     assert 0.905 <= np.mean(covered) <= 0.975
 
@@ -242,11 +243,6 @@ def test_interval_of_many_is_the_normal_one():
     values = np.random.default_rng(0).normal(size=400)
     low, high = intervals.bootstrap_interval(values)
     assert [low, high] == pytest.approx(values.mean() + np.array([-1.96, 1.96]) * values.std() / 20, abs=0.01)
-
-
-def test_interval_of_one_speaker_is_refused():
-    with pytest.raises(StudyError, match="Found 1 speaker"):
-        intervals.bootstrap_interval(np.array([0.5]))
 
 
 def test_comparison_table_has_a_row_for_each_question():
@@ -427,10 +423,11 @@ def test_without_speakers_clips_are_compared_and_their_mean_is_the_uar():
     assert same["p"] == 1 and same["ci_low"] == same["ci_high"] == 0
 
 
-def test_draws_in_parts_are_the_draws_at_once(monkeypatch):
+def test_draws_in_batches_are_the_draws_at_once(monkeypatch):
     values = np.random.default_rng(0).normal(0.3, 1, 40)
     whole = intervals.bootstrap_interval(values), statistics.sign_flip_test(values)
-    monkeypatch.setattr(intervals, "MAX_VALUES", 1000)
+    for module in (intervals, statistics):
+        monkeypatch.setattr(module, "MAX_VALUES", 1000)
     assert (intervals.bootstrap_interval(values), statistics.sign_flip_test(values)) == whole
 
 

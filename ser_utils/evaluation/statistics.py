@@ -4,23 +4,25 @@ All functions take tables of predictions (see `ser_utils.evaluation.predictions`
 clips of one speaker are correlated, and so are the seeds of one network.
 """
 
-import itertools
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from ser_utils.core.errors import StudyError
 from ser_utils.core.parallel import Execution, parallel_map
 from ser_utils.core.tables import SYSTEM_COLUMNS
 from ser_utils.evaluation.breakdown import uar_by
-from ser_utils.evaluation.intervals import CONFIDENCE, batch_sizes, bootstrap_interval, resampling_unit
+from ser_utils.evaluation.intervals import CONFIDENCE, MAX_VALUES, bootstrap_interval, resampling_unit
 from ser_utils.evaluation.predictions import select_system
 
 MAX_EXACT, RANDOM_FLIPS = 16, 20_000
 """Up to `MAX_EXACT` speakers, `sign_flip_test` tries all sign flips (65 536 for 16); for more, it draws `RANDOM_FLIPS`."""
+DIGITS = 12
+"""Means that agree to that many digits are equal, whatever the order of summation."""
 TOLERANCE = 1e-12
-"""Statistics that differ by less are equal, whatever the order of summation."""
+"""Values of UAR that differ by less are equal."""
 
 
 def above_chance(predictions: pd.DataFrame, *, n_permutations: int = 1000, n_jobs: int = 1) -> pd.DataFrame:
@@ -179,20 +181,26 @@ def _by_clip(predictions_a: pd.DataFrame, predictions_b: pd.DataFrame) -> pd.Dat
     return pd.DataFrame({"uar_a": a, "uar_b": b, "difference": a - b})
 
 
-def sign_flip_test(differences: np.ndarray, *, seed: int = 0) -> tuple[float, float]:
+def sign_flip_test(differences: np.ndarray) -> tuple[float, float]:
     """Compute the two-sided p of a mean difference by sign flips (Fisher's randomisation test), and the smallest possible p.
 
     If two systems are equally good, each speaker's difference is as likely to have the other sign. The test is exact: it
     tries all 2^n flips, so the smallest p of six speakers is 2 / 64 = 0.031. With more than `MAX_EXACT` speakers it draws
     `RANDOM_FLIPS` flips.
     """
-    differences, n = np.asarray(differences), len(differences)
-    if n <= MAX_EXACT:
-        signs = np.array(list(itertools.product([1, -1], repeat=n)))  # the first row flips nothing
-        sums, smallest_p = signs @ differences, 2 / len(signs)
-    else:
-        rng = np.random.default_rng(seed)
-        drawn = [rng.choice([1, -1], size=(size, n)) @ differences for size in batch_sizes(RANDOM_FLIPS, n)]
-        sums, smallest_p = np.concatenate([[differences.sum()], *drawn]), 1 / (1 + RANDOM_FLIPS)
-    means = np.abs(sums) / n
-    return float(np.mean(means >= means[0] - TOLERANCE)), smallest_p
+
+    def size_of_mean(values: np.ndarray, axis: int) -> np.ndarray:
+        return np.abs(np.mean(values, axis=axis).round(DIGITS))
+
+    n = len(differences)
+    n_flips, smallest_p = (2**n, 2 / 2**n) if n <= MAX_EXACT else (RANDOM_FLIPS, 1 / (1 + RANDOM_FLIPS))
+    result = stats.permutation_test(
+        (differences,),
+        size_of_mean,
+        permutation_type="samples",
+        alternative="greater",
+        n_resamples=n_flips,
+        batch=max(1, MAX_VALUES // n),
+        rng=0,
+    )
+    return float(result.pvalue), smallest_p
