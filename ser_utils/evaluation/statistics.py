@@ -14,15 +14,13 @@ from ser_utils.core.errors import StudyError
 from ser_utils.core.parallel import Execution, parallel_map
 from ser_utils.core.tables import SYSTEM_COLUMNS
 from ser_utils.evaluation.breakdown import uar_by
-from ser_utils.evaluation.intervals import CONFIDENCE, MAX_VALUES, bootstrap_interval, resampling_unit
+from ser_utils.evaluation.intervals import MAX_VALUES, bootstrap_interval, resampling_unit
 from ser_utils.evaluation.predictions import select_system
 
 MAX_EXACT, RANDOM_FLIPS = 16, 20_000
 """Up to `MAX_EXACT` speakers, `sign_flip_test` tries all sign flips (65 536 for 16); for more, it draws `RANDOM_FLIPS`."""
 DIGITS = 12
-"""Means that agree to that many digits are equal, whatever the order of summation."""
-TOLERANCE = 1e-12
-"""Values of UAR that differ by less are equal."""
+"""Statistics that agree to that many digits are equal, whatever the order of summation."""
 
 
 def above_chance(predictions: pd.DataFrame, *, n_permutations: int = 1000, n_jobs: int = 1) -> pd.DataFrame:
@@ -42,7 +40,7 @@ def above_chance(predictions: pd.DataFrame, *, n_permutations: int = 1000, n_job
     )
 
 
-def permutation_test(predictions: pd.DataFrame, n_permutations: int = 1000, *, seed: int = 0) -> dict[str, float]:
+def permutation_test(predictions: pd.DataFrame, n_permutations: int = 1000) -> dict[str, float]:
     """Test whether the UAR of one system, mean over seeds, is above chance (Ojala & Garriga, JMLR 2010).
 
     Permutations exchange the true emotions of the clips within each speaker, in the same way for every seed and variant.
@@ -63,37 +61,30 @@ def permutation_test(predictions: pd.DataFrame, n_permutations: int = 1000, *, s
     clips = table.drop_duplicates("file").sort_values("file")
     classes, truth = np.unique(clips.emotion, return_inverse=True)
     truths = np.tile(truth, (n_permutations + 1, 1))  # the first row is not permuted
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     for index in clips.groupby("speaker").indices.values():
         truths[1:, index] = rng.permuted(truths[1:, index], axis=1)
-    uar, *null = _uar_of_truths(truths, table, clips.file.to_numpy(), classes)
+    scores = [
+        _uar_of_truths(truths[:, np.searchsorted(clips.file, rows.file)], pd.Categorical(rows.predicted, classes).codes)
+        for _, rows in table.groupby("seed")
+    ]
+    uar, *null = np.mean(scores, axis=0).round(DIGITS).tolist()
     return {
-        "uar": float(uar),
+        "uar": uar,
         "chance": float(np.mean(null)),
-        "null_95": float(np.quantile(null, CONFIDENCE)),
-        "p": (1 + int(np.sum(np.array(null) >= uar - TOLERANCE))) / (1 + n_permutations),
+        "null_95": float(np.quantile(null, 0.95)),
+        "p": (1 + sum(value >= uar for value in null)) / (1 + n_permutations),
         "n_permutations": n_permutations,
     }
 
 
-def _uar_of_truths(truths: np.ndarray, table: pd.DataFrame, files: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """UAR, mean over seeds [shape=(n,)], for each row of `truths` [shape=(n, n_files)] as the true classes of sorted files.
-
-    The hits of a class are a matrix product: which files are of the class, times how often each is predicted as the class.
-    """
-    file, (seeds, run) = np.searchsorted(files, table.file), np.unique(table.seed, return_inverse=True)
-    n_tested = np.zeros((len(files), len(seeds)), np.float32)
-    np.add.at(n_tested, (file, run), 1)
-    recalls, is_tested = [], []
-    for number, name in enumerate(classes):
-        n_predicted = np.zeros_like(n_tested)
-        chosen = (table.predicted == name).to_numpy()
-        np.add.at(n_predicted, (file[chosen], run[chosen]), 1)
-        is_class = (truths == number).astype(np.float32)
-        hits, total = is_class @ n_predicted, is_class @ n_tested
-        recalls.append(np.divide(hits, total, out=np.zeros(hits.shape), where=total > 0))
-        is_tested.append(total > 0)
-    return (np.sum(recalls, axis=0) / np.sum(is_tested, axis=0)).mean(axis=1)
+def _uar_of_truths(truths: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """UAR [shape=(n,)] of the same predictions [shape=(n_rows,)] for each row of `truths` [shape=(n, n_rows)]."""
+    numbers = np.arange(truths.max() + 1)[:, None, None]
+    is_class = truths == numbers
+    hits, total = (is_class & (predicted == numbers)).sum(axis=-1), is_class.sum(axis=-1)
+    with np.errstate(invalid="ignore"):
+        return np.nanmean(hits / total, axis=0)  # over the classes in the truth
 
 
 def comparison_table(
