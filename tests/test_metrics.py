@@ -1,11 +1,12 @@
 """Metrics on predictions whose score is known, and intervals whose coverage is."""
 
 import itertools
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import f1_score, recall_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
 
 from ser_utils.core import tables
 from ser_utils.core.tables import UNKNOWN
@@ -70,9 +71,25 @@ def test_uar_is_not_accuracy_where_classes_differ_in_size():
     assert scored(truth, guess)["uar"] == pytest.approx(0.5)
 
 
-def test_a_class_that_is_predicted_but_never_true_does_not_count_as_a_class():
-    found = scored(pd.Series(["joy", "fear"]), pd.Series(["joy", "anger"]))
-    assert found["uar"] == pytest.approx(0.5)
+def test_a_predicted_class_that_is_not_in_the_truth_counts_as_in_scikit_learn():
+    table = predictions_of(0.5, n_clips=10, seeds=3)
+    table = table[(table.emotion != "fear") | (table.speaker != "s1")]  # of speaker s1, fear is predicted only
+    part = table[table.speaker == "s1"]
+    assert "fear" in set(part.predicted) - set(part.emotion)
+    scores = {
+        "macro_f1": lambda t, p: f1_score(t, p, average="macro"),
+        "uar": balanced_accuracy_score,
+        "accuracy": accuracy_score,
+    }
+    by_speaker = metrics.metrics_by_speaker(table).query("speaker == 's1'").set_index("metric").value
+    alone = metrics.metrics_with_intervals(part.assign(file="a"), n_resamples=5).set_index("metric").value
+    report = breakdown.report_table(part, CLASSES).set_index("emotion").f1["macro avg"]
+    for name, score in scores.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # balanced_accuracy_score names the class
+            expected = np.mean([score(one.emotion, one.predicted) for _, one in part.groupby("seed")])
+        assert by_speaker[name] == pytest.approx(expected) and alone[name] == pytest.approx(expected)
+        assert name != "macro_f1" or report == pytest.approx(expected)
 
 
 def test_summary_is_the_mean_over_seeds():

@@ -14,7 +14,10 @@ from ser_utils.evaluation.intervals import MAX_VALUES, UNITS, expanded_alpha, re
 from ser_utils.evaluation.protocols import PROTOCOLS, main_protocol
 
 METRICS = ("uar", "accuracy", "macro_f1")
-"""Unweighted average recall (the headline: Schuller et al., INTERSPEECH 2009 challenge), accuracy, macro F1."""
+"""Unweighted average recall (the headline: Schuller et al., INTERSPEECH 2009 challenge), accuracy, macro F1.
+
+They are scikit-learn's ``balanced_accuracy_score``, ``accuracy_score`` and ``f1_score(average="macro")``: a class that is
+predicted but does not occur in the truth has no recall, and an F1 of 0. The mean over seeds is the result."""
 
 
 def uar(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -149,18 +152,19 @@ def _confusion_matrices(table: pd.DataFrame, column: str = "speaker") -> tuple[n
 
 
 def _scores(matrices: np.ndarray) -> np.ndarray:
-    """UAR, accuracy and macro F1 [shape=(..., 3)] of confusion matrices [shape=(..., n, n)], truth in rows.
-
-    UAR and F1 are means over the classes in the truth. The scores of an empty matrix are NaN.
-    """
+    """`METRICS` [shape=(..., 3)] of confusion matrices [shape=(..., n, n)], truth in rows; NaN for an empty matrix."""
     correct = np.diagonal(matrices, axis1=-2, axis2=-1)
     truth, predicted = matrices.sum(axis=-1), matrices.sum(axis=-2)
-    is_class = truth > 0
-    n_classes = is_class.sum(axis=-1)
-    recall = np.divide(correct, truth, out=np.zeros(correct.shape), where=is_class)
-    f1 = np.divide(2 * correct, truth + predicted, out=np.zeros(correct.shape), where=is_class)
+    right, total = correct.sum(axis=-1, keepdims=True), truth.sum(axis=-1, keepdims=True)
+    ratios = [(correct, truth), (right, total), (2 * correct, truth + predicted)]
+    return np.stack([_mean_ratio(part, whole) for part, whole in ratios], axis=-1)
+
+
+def _mean_ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Mean of part / whole over the last axis, without entries where the whole is 0; NaN where it is 0 everywhere."""
+    ratio = np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
     with np.errstate(invalid="ignore"):
-        return np.stack([recall.sum(-1) / n_classes, correct.sum(-1) / truth.sum(-1), f1.sum(-1) / n_classes], axis=-1)
+        return ratio.sum(axis=-1) / (whole > 0).sum(axis=-1)
 
 
 def protocol_comparison(metrics: pd.DataFrame) -> pd.DataFrame:
