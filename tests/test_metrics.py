@@ -11,6 +11,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, r
 from ser_utils.core import tables
 from ser_utils.core.tables import UNKNOWN
 from ser_utils.evaluation import breakdown, intervals, metrics, texts
+from ser_utils.figures import style
 
 pytestmark = pytest.mark.numeric
 
@@ -186,6 +187,18 @@ def test_headline_says_the_numbers_of_the_table():
     assert said.endswith("network reaches 100.0 % under the published protocol and 0.0 % for unseen speakers.")
     alone = texts.headline_text(metrics.metrics_with_intervals(pd.concat(tables[:2]), n_resamples=20))
     assert alone.startswith("The original network reaches 100.0 %")
+
+
+def test_intervals_and_their_texts_follow_the_confidence_level(monkeypatch):
+    wide = metrics.metrics_with_intervals(predictions_of(0.5), n_resamples=200)
+    values = np.random.default_rng(0).normal(size=12)
+    low, high = intervals.bootstrap_interval(values)
+    assert style.INTERVAL == texts.interval_label() == "95 % interval"
+    monkeypatch.setattr(intervals, "CONFIDENCE", 0.8)
+    narrow = metrics.metrics_with_intervals(predictions_of(0.5), n_resamples=200)
+    assert (narrow.ci_high - narrow.ci_low < 0.8 * (wide.ci_high - wide.ci_low)).all()
+    assert low < intervals.bootstrap_interval(values)[0] < intervals.bootstrap_interval(values)[1] < high
+    assert "; 80 % interval over speakers" in texts.headline_text(narrow) and texts.interval_label() == "80 % interval"
 
 
 def test_percent():

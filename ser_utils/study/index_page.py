@@ -9,7 +9,7 @@ import pandas as pd
 from ser_utils import corpora
 from ser_utils.core import paths
 from ser_utils.evaluation.protocols import main_protocol, wording
-from ser_utils.evaluation.texts import headline_text, unit_label
+from ser_utils.evaluation.texts import headline_text, interval_label, unit_label
 from ser_utils.study import report
 from ser_utils.study.notebooks import about, list_notebooks
 from ser_utils.study.parameters import known_parameters, versions
@@ -47,10 +47,10 @@ def write_run_index(run: str, corpus: str, parameters: Mapping, failures: Mappin
 def _results(out: Path) -> tuple[str, report.Picture]:
     """Headline and key figure from the tables of a run."""
     metrics = pd.read_csv(out / "metrics.csv")
-    unit = unit_label(corpora.read_utterances(out / "utterances.csv").speaker)
+    interval, unit = interval_label(), unit_label(corpora.read_utterances(out / "utterances.csv").speaker)
     figure = report.Picture(
         out / "headline.png",
-        f"Bars of unweighted average recall of the original network and the study's, 95 % intervals over {unit}, and chance.",
+        f"Bars of unweighted average recall of the original network and the study's, {interval}s over {unit}, and chance.",
         "Grey: the published protocol, whose test speakers and clips are also in training. "
         f"Blue: {wording(main_protocol(metrics.protocol)).many}.",
     )
