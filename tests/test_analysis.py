@@ -14,9 +14,9 @@ from ser_utils.evaluation.calibration import (
     calibrated_probabilities,
     fit_temperature,
     fold_temperatures,
-    probabilities_and_truth,
 )
 from ser_utils.evaluation.leakage import LeakError
+from ser_utils.evaluation.predictions import probability_columns
 from ser_utils.experiments import analysis, experiment
 from ser_utils.experiments.systems import RunSettings
 
@@ -87,7 +87,7 @@ def test_temperatures_of_clips_are_by_seed_and_fold(tables):  # noqa: F811
     warmth = fold_temperatures(found.assign(speaker_norm="none"), "none")
     scaled = calibrated_probabilities(predicted, warmth)
     where = ((predicted.seed == 1) & (predicted.fold == 2)).to_numpy()
-    p, _ = probabilities_and_truth(predicted)
+    p = predicted[probability_columns(predicted)].to_numpy()
     np.testing.assert_array_equal(scaled[where], apply_temperature(p[where], warmth[1, 2]))
     drops = analysis.importance(ORIGINAL_MLP, data, result, n_repeats=2)
     assert list(drops.speaker.unique()) == [UNKNOWN] and drops["drop"].notna().all()
