@@ -8,7 +8,7 @@ from sklearn.metrics import classification_report, confusion_matrix
 
 from ser_utils.core.tables import SYSTEM_COLUMNS
 from ser_utils.corpora.labels import class_order
-from ser_utils.evaluation.predictions import TEST_ROW, select_system
+from ser_utils.evaluation.predictions import TEST_ROW, iter_systems, select_system
 
 
 def uar_by(predictions: pd.DataFrame, columns: list[str]) -> pd.Series:
@@ -61,10 +61,9 @@ def confusion_table(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFra
     pd.DataFrame [columns=SYSTEM_COLUMNS, emotion, then one per class]
     """
     tables = []
-    for keys, part in predictions.groupby(SYSTEM_COLUMNS, sort=False):
+    for system, part in iter_systems(predictions):
         shares = confusion_matrix(part.emotion, part.predicted, labels=classes, normalize="true")
-        table = pd.DataFrame({**dict(zip(SYSTEM_COLUMNS, keys, strict=True)), "emotion": classes})
-        tables.append(table.join(pd.DataFrame(shares, columns=classes)))
+        tables.append(pd.DataFrame({**system, "emotion": classes}).join(pd.DataFrame(shares, columns=classes)))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -79,7 +78,7 @@ def report_table(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
         `support` is the number of test clips of one seed.
     """
     tables = []
-    for keys, part in predictions.groupby(SYSTEM_COLUMNS, sort=False):
+    for system, part in iter_systems(predictions):
         reports = [
             pd.DataFrame(classification_report(one.emotion, one.predicted, output_dict=True, zero_division=0)).T
             for _, one in part.groupby("seed")
@@ -87,9 +86,8 @@ def report_table(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
         means = pd.concat(reports).groupby(level=0).mean().rename(columns={"f1-score": "f1"})
         table = means.reindex([*classes, "macro avg"], fill_value=0)
         table["support"] = table.support.round().astype(int)
-        table = table.rename_axis("emotion").reset_index().assign(**dict(zip(SYSTEM_COLUMNS, keys, strict=True)))
-        tables.append(table[[*SYSTEM_COLUMNS, "emotion", "precision", "recall", "f1", "support"]])
-    return pd.concat(tables, ignore_index=True)
+        tables.append(table.rename_axis("emotion").reset_index().assign(**system))
+    return pd.concat(tables, ignore_index=True)[[*SYSTEM_COLUMNS, "emotion", "precision", "recall", "f1", "support"]]
 
 
 def misclassified_by_every_seed(predictions: pd.DataFrame) -> pd.DataFrame:

@@ -12,10 +12,9 @@ from scipy import stats
 
 from ser_utils.core.errors import StudyError
 from ser_utils.core.parallel import Execution, parallel_map
-from ser_utils.core.tables import SYSTEM_COLUMNS
 from ser_utils.evaluation.breakdown import uar_by
 from ser_utils.evaluation.intervals import MAX_VALUES, bootstrap_interval, resampling_unit
-from ser_utils.evaluation.predictions import select_system
+from ser_utils.evaluation.predictions import iter_systems, select_system
 
 MAX_EXACT, RANDOM_FLIPS = 16, 20_000
 """Up to `MAX_EXACT` speakers, `sign_flip_test` tries all sign flips (65 536 for 16); for more, it draws `RANDOM_FLIPS`."""
@@ -32,12 +31,10 @@ def above_chance(predictions: pd.DataFrame, *, n_permutations: int = 1000, n_job
     -------
     pd.DataFrame [columns=SYSTEM_COLUMNS, uar, chance, null_95, p, n_permutations]
     """
-    systems = list(predictions.groupby(SYSTEM_COLUMNS, sort=False))
-    tasks = ((part, n_permutations) for _, part in systems)
+    systems, tables = zip(*iter_systems(predictions), strict=True)
+    tasks = ((table, n_permutations) for table in tables)
     results = parallel_map(permutation_test, tasks, execution=Execution(n_jobs), threads=True)
-    return pd.DataFrame(
-        [{**dict(zip(SYSTEM_COLUMNS, keys, strict=True)), **row} for (keys, _), row in zip(systems, results, strict=True)]
-    )
+    return pd.DataFrame([system | result for system, result in zip(systems, results, strict=True)])
 
 
 def permutation_test(predictions: pd.DataFrame, n_permutations: int = 1000) -> dict[str, float]:
