@@ -30,10 +30,11 @@ def test_importance_is_high_for_the_informative_family(tables):  # noqa: F811
     assert list(drops.index) == ["x", "y", "z"]
 
 
-def test_enrolment_with_all_clips_equals_the_result(tables):  # noqa: F811
+def test_enrolment_with_all_clips_equals_the_result(tables, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(analysis, "ENROLMENT_SIZES", (1, 5))
     raw, data = load(tables), load(tables, speaker_norm="speaker")
     result = run(MLP, data, "speaker")
-    curve = analysis.enrolment(MLP, raw, data, result, sizes=(1, 5))
+    curve = analysis.enrolment(MLP, raw, data, result)
     assert list(curve.n_clips.unique()) == [1, 5, 12]
     table = experiment.prediction_table(result.fitted, data, MLP, "speaker")
     by_hand = table.groupby("speaker")[["emotion", "predicted"]].apply(lambda part: (part.emotion == part.predicted).mean())
@@ -42,11 +43,12 @@ def test_enrolment_with_all_clips_equals_the_result(tables):  # noqa: F811
     assert curve[curve.n_clips == 1].uar.mean() < last.mean()
 
 
-def test_enrolment_of_speakers_with_unequal_numbers_of_clips(tables):  # noqa: F811
+def test_enrolment_of_speakers_with_unequal_numbers_of_clips(tables, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(analysis, "ENROLMENT_SIZES", (1, 11))
     features, utterances = tables
     fewer = [table[table.file != "aanger1"].reset_index(drop=True) for table in (features, utterances)]
     raw, data = load(fewer), load(fewer, speaker_norm="speaker")
-    curve = analysis.enrolment(MLP, raw, data, run(MLP, data, "speaker"), sizes=(1, 11))
+    curve = analysis.enrolment(MLP, raw, data, run(MLP, data, "speaker"))
     assert curve.groupby("n_clips").speaker.nunique().to_dict() == {1: 4, 12: 4}, "every point is of all speakers"
 
 
@@ -89,16 +91,17 @@ def test_temperatures_of_clips_are_by_seed_and_fold(tables):  # noqa: F811
     where = ((predicted.seed == 1) & (predicted.fold == 2)).to_numpy()
     p = predicted[probability_columns(predicted)].to_numpy()
     np.testing.assert_array_equal(scaled[where], apply_temperature(p[where], warmth[1, 2]))
-    drops = analysis.importance(ORIGINAL_MLP, data, result, n_repeats=2)
+    drops = analysis.importance(ORIGINAL_MLP, data, result)
     assert list(drops.speaker.unique()) == [UNKNOWN] and drops["drop"].notna().all()
 
 
 def test_folds_of_several_speakers_are_analysed_by_speaker(tables, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(analysis, "ENROLMENT_SIZES", (1,))
     monkeypatch.setattr(protocols, "MAX_SINGLE", 3)
     monkeypatch.setattr(protocols.assign_groups, "__kwdefaults__", {"max_single": 3, "n_groups": 2})
     raw, data = load(tables), load(tables, speaker_norm="speaker")
     result = run(MLP, data, "speaker")
     assert len(result.fitted) == 2 and set(result.selection.test_speaker.str.len()) == {3}
-    assert sorted(analysis.importance(MLP, data, result, n_repeats=1).speaker.unique()) == list("abcd")
-    curve = analysis.enrolment(MLP, raw, data, result, sizes=(1,), n_repeats=1)
+    assert sorted(analysis.importance(MLP, data, result).speaker.unique()) == list("abcd")
+    curve = analysis.enrolment(MLP, raw, data, result)
     assert curve.groupby("n_clips").speaker.nunique().to_dict() == {1: 4, 12: 4}
