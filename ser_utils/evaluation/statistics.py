@@ -158,15 +158,13 @@ def _by_clip(predictions_a: pd.DataFrame, predictions_b: pd.DataFrame) -> pd.Dat
 
     It is the share of seeds that are correct times the weight of the clip's emotion, which is inverse to its number of clips.
     """
-    emotion = predictions_a.drop_duplicates("file").set_index("file").emotion
-    weight = len(emotion) / (emotion.nunique() * emotion.map(emotion.value_counts()))
-    a, b = (
-        (table.emotion == table.predicted).astype(float).groupby(table.file).mean() * weight
-        for table in (predictions_a, predictions_b)
-    )
+    a, b = ((table.emotion == table.predicted).groupby(table.file).mean() for table in (predictions_a, predictions_b))
     if not a.index.equals(b.index):
         raise StudyError("The two systems were not tested on the same clips.")
-    return pd.DataFrame({"uar_a": a, "uar_b": b, "difference": a - b})
+    emotion = predictions_a.drop_duplicates("file").set_index("file").emotion
+    weight = len(emotion) / (emotion.nunique() * emotion.map(emotion.value_counts()))
+    table = pd.DataFrame({"uar_a": a * weight, "uar_b": b * weight})
+    return table.assign(difference=table.uar_a - table.uar_b)
 
 
 def sign_flip_test(differences: np.ndarray) -> tuple[float, float]:
