@@ -57,7 +57,7 @@ def permutation_test(predictions: pd.DataFrame, n_permutations: int = 1000) -> d
     table = select_system(predictions)
     clips = table.drop_duplicates("file").sort_values("file")
     classes, truth = np.unique(clips.emotion, return_inverse=True)
-    truths = np.tile(truth, (n_permutations + 1, 1))  # the first row is not permuted
+    truths = np.tile(truth.astype(np.uint8), (n_permutations + 1, 1))  # the first row is not permuted
     rng = np.random.default_rng(0)
     for index in clips.groupby("speaker").indices.values():
         truths[1:, index] = rng.permuted(truths[1:, index], axis=1)
