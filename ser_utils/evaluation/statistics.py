@@ -179,14 +179,18 @@ def sign_flip_test(differences: np.ndarray) -> tuple[float, float]:
         return np.abs(np.mean(values, axis=axis).round(DIGITS))
 
     n = len(differences)
-    n_flips, smallest_p = (2**n, 2 / 2**n) if n <= MAX_EXACT else (RANDOM_FLIPS, 1 / (1 + RANDOM_FLIPS))
-    result = stats.permutation_test(
-        (differences,),
+    if n <= MAX_EXACT:
+        result = stats.permutation_test(
+            (differences,), size_of_mean, permutation_type="samples", n_resamples=2**n, alternative="greater"
+        )
+        return float(result.pvalue), 2 / 2**n
+    rng, batch = np.random.default_rng(0), max(1, MAX_VALUES // n)
+    result = stats.monte_carlo_test(
+        differences,
+        lambda size: differences * rng.choice([1, -1], size=size),
         size_of_mean,
-        permutation_type="samples",
+        n_resamples=RANDOM_FLIPS,
+        batch=batch,
         alternative="greater",
-        n_resamples=n_flips,
-        batch=max(1, MAX_VALUES // n),
-        rng=0,
     )
-    return float(result.pvalue), smallest_p
+    return float(result.pvalue), 1 / (1 + RANDOM_FLIPS)
