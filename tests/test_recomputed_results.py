@@ -11,8 +11,8 @@ import pytest
 
 from ser_utils import corpora, evaluation, experiments
 from ser_utils.core.paths import ROOT
-from ser_utils.features.augmentation import STRENGTHS
 from ser_utils.experiments.fits import fit_system
+from ser_utils.features.augmentation import STRENGTHS
 from ser_utils.features.extraction import feature_tables
 
 pytestmark = pytest.mark.numeric

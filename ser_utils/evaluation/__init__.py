@@ -36,6 +36,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "predictions": ["PREDICTIONS", "read_predictions", "seed_ensemble", "select_system"],
         "protocols": ["PROTOCOLS", "Protocol", "check_protocols", "main_protocol", "wording"],
         "statistics": ["above_chance", "comparison_table", "paired_comparison"],
-        "texts": ["headline_text", "percent", "unit_label"],
+        "texts": ["headline_text", "interval_label", "percent", "unit_label"],
     },
 )

@@ -8,23 +8,20 @@ from sklearn.metrics import classification_report, confusion_matrix
 
 from ser_utils.core.tables import SYSTEM_COLUMNS
 from ser_utils.corpora.labels import class_order
-from ser_utils.evaluation.predictions import TEST_ROW, select_system
+from ser_utils.evaluation.predictions import TEST_ROW, iter_systems, select_system
+
+MAX_PAIRS = 5
+"""Number of confusions to list for each speaker."""
 
 
 def uar_by(predictions: pd.DataFrame, columns: list[str]) -> pd.Series:
-    """Compute the UAR, mean over seeds, within groups of rows, over the classes in the truth of each group."""
-    recall = _correct(predictions).groupby([predictions[name] for name in [*columns, "seed", "emotion"]]).mean()
+    """Compute the UAR, mean over seeds, within groups of rows, over the classes in the truth of each group.
+
+    Where the emotion is among the columns, a group has one class, and the UAR is its recall.
+    """
+    keys = dict.fromkeys([*columns, "seed", "emotion"])
+    recall = (predictions.emotion == predictions.predicted).groupby([predictions[name] for name in keys]).mean()
     return recall.groupby(level=[*columns, "seed"]).mean().groupby(level=columns).mean()
-
-
-def _recall_by(predictions: pd.DataFrame, columns: list[str]) -> pd.Series:
-    """Share of rows that are correct, mean over seeds, within groups of rows."""
-    recall = _correct(predictions).groupby([predictions[name] for name in [*columns, "seed"]]).mean()
-    return recall.groupby(level=columns).mean()
-
-
-def _correct(predictions: pd.DataFrame) -> pd.Series:
-    return (predictions.emotion == predictions.predicted).astype(float)
 
 
 def uar_by_group(predictions: pd.DataFrame, columns: str | list[str]) -> pd.DataFrame:
@@ -41,10 +38,9 @@ def uar_by_group(predictions: pd.DataFrame, columns: str | list[str]) -> pd.Data
         metric is ``recall`` where the emotion is among the columns, else ``uar``; `n_clips` is the number of clips of a group.
     """
     by = [*SYSTEM_COLUMNS, *([columns] if isinstance(columns, str) else columns)]
-    metric, compute = ("recall", _recall_by) if "emotion" in by else ("uar", uar_by)
-    groups = predictions.groupby(by)
+    metric, groups = "recall" if "emotion" in by else "uar", predictions.groupby(by)
     counts = {"n_clips": groups.file.nunique(), "n_speakers": groups.speaker.nunique()}
-    table = pd.DataFrame({"metric": metric, "value": compute(predictions, by), **counts}).reset_index()
+    table = pd.DataFrame({"metric": metric, "value": uar_by(predictions, by), **counts}).reset_index()
     if metric == "uar":
         return table
     position = {name: i for i, name in enumerate(class_order(table.emotion))}
@@ -61,17 +57,16 @@ def confusion_table(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFra
     pd.DataFrame [columns=SYSTEM_COLUMNS, emotion, then one per class]
     """
     tables = []
-    for keys, part in predictions.groupby(SYSTEM_COLUMNS, sort=False):
+    for system, part in iter_systems(predictions):
         shares = confusion_matrix(part.emotion, part.predicted, labels=classes, normalize="true")
-        table = pd.DataFrame({**dict(zip(SYSTEM_COLUMNS, keys, strict=True)), "emotion": classes})
-        tables.append(table.join(pd.DataFrame(shares, columns=classes)))
+        tables.append(pd.DataFrame({**system, "emotion": classes}).join(pd.DataFrame(shares, columns=classes)))
     return pd.concat(tables, ignore_index=True)
 
 
 def report_table(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     """Compute ``classification_report.csv``: for each system and emotion precision, recall and F1, and their macro averages.
 
-    Predictions of all seeds count.
+    They are those of scikit-learn for each seed, averaged over the seeds; the macro F1 is therefore that of ``metrics.csv``.
 
     Returns
     -------
@@ -79,13 +74,16 @@ def report_table(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
         `support` is the number of test clips of one seed.
     """
     tables = []
-    for keys, part in predictions.groupby(SYSTEM_COLUMNS, sort=False):
-        report = classification_report(part.emotion, part.predicted, labels=classes, output_dict=True, zero_division=0)
-        table = pd.DataFrame({name: report[name] for name in [*classes, "macro avg"]}).T.rename(columns={"f1-score": "f1"})
-        table["support"] = (table.support / part.seed.nunique()).round().astype(int)
-        table = table.rename_axis("emotion").reset_index().assign(**dict(zip(SYSTEM_COLUMNS, keys, strict=True)))
-        tables.append(table[[*SYSTEM_COLUMNS, "emotion", "precision", "recall", "f1", "support"]])
-    return pd.concat(tables, ignore_index=True)
+    for system, part in iter_systems(predictions):
+        reports = [
+            pd.DataFrame(classification_report(one.emotion, one.predicted, output_dict=True, zero_division=0)).T
+            for _, one in part.groupby("seed")
+        ]
+        means = pd.concat(reports).groupby(level=0).mean().rename(columns={"f1-score": "f1"})
+        table = means.reindex([*classes, "macro avg"], fill_value=0)
+        table["support"] = table.support.round().astype(int)
+        tables.append(table.rename_axis("emotion").reset_index().assign(**system))
+    return pd.concat(tables, ignore_index=True)[[*SYSTEM_COLUMNS, "emotion", "precision", "recall", "f1", "support"]]
 
 
 def misclassified_by_every_seed(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -108,20 +106,20 @@ def misclassified_by_every_seed(predictions: pd.DataFrame) -> pd.DataFrame:
     return wrong.sort_values(["answer_share", *TEST_ROW], ascending=[False, True, True], ignore_index=True)
 
 
-def confused_pairs(predictions: pd.DataFrame, *, top: int = 5) -> pd.DataFrame:
+def confused_pairs(predictions: pd.DataFrame) -> pd.DataFrame:
     """List the most frequent confusions of one system, over all speakers and for each speaker.
 
     Returns
     -------
     pd.DataFrame [columns=speaker, emotion, predicted, share]
-        At most `top` rows of speaker ``all``, then of each speaker. `share` is the share of the true emotion's clips, over all
-        seeds. Pairs that do not occur are left out.
+        At most `MAX_PAIRS` rows of speaker ``all``, then of each speaker. `share` is the share among the true emotion's clips
+        of all seeds. Pairs that do not occur are left out.
     """
     table = select_system(predictions)
     tables = []
     for name, part in [("all", table), *table.groupby("speaker")]:
         shares = part.groupby("emotion").predicted.value_counts(normalize=True).rename("share").reset_index()
         wrong = shares[shares.emotion != shares.predicted]
-        wrong = wrong.sort_values(["share", "emotion", "predicted"], ascending=[False, True, True]).head(top)
+        wrong = wrong.sort_values(["share", "emotion", "predicted"], ascending=[False, True, True]).head(MAX_PAIRS)
         tables.append(wrong.assign(speaker=name))
     return pd.concat(tables, ignore_index=True)[["speaker", "emotion", "predicted", "share"]]

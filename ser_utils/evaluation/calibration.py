@@ -8,7 +8,6 @@ import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from ser_utils.core.errors import StudyError
 from ser_utils.evaluation.predictions import probability_columns
 
 TEMPERATURES = (0.05, 20.0)
@@ -18,7 +17,7 @@ MIN_PROBABILITY = 2e-5
 unrounded probabilities, so that a temperature that is fitted on them suits rounded ones."""
 N_BINS = 10
 """Number of bins of equal width in `reliability_table`."""
-COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
+COVERAGES = np.arange(10, 0, -1) / 10
 """Shares of clips in `coverage_table`."""
 
 
@@ -38,20 +37,8 @@ def fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
     -------
     float
         Within `TEMPERATURES`.
-
-    Raises
-    ------
-    StudyError
-        The shapes do not fit, a row is no probability distribution, or a true class has no column.
     """
-    logits, truth = _logits(probabilities), np.asarray(truth)
-    if truth.shape != logits.shape[:1]:
-        raise StudyError(f"Found {truth.size} true classes for {len(logits)} rows of probabilities, expected one per row.")
-    if truth.min() < 0 or truth.max() >= logits.shape[1]:
-        raise StudyError(
-            f"Found true classes from {truth.min()} to {truth.max()}, expected numbers from 0 to {logits.shape[1] - 1}."
-        )
-    rows = np.arange(len(truth))
+    logits, rows = _logits(probabilities), np.arange(len(truth))
 
     def loss(log_temperature: float) -> float:
         return -log_softmax(logits / np.exp(log_temperature), axis=1)[rows, truth].mean()
@@ -59,30 +46,16 @@ def fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded", options={"xatol": 1e-4}).x))
 
 
-def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Scale probabilities [shape=(n_clips, n_classes)] by a temperature.
+def apply_temperature(probabilities: np.ndarray, temperature: float | np.ndarray) -> np.ndarray:
+    """Scale probabilities [shape=(n_clips, n_classes)] by a temperature, or by one per clip [shape=(n_clips, 1)].
 
     The ranking of classes does not change; a temperature above 1 lowers the confidence.
-
-    Raises
-    ------
-    StudyError
-        The temperature is not above 0, or a row is no probability distribution.
     """
-    if not (np.isfinite(temperature) and temperature > 0):
-        raise StudyError(f"Found a temperature of {temperature}, expected a number above 0.")
     return softmax(_logits(probabilities) / temperature, axis=1)
 
 
 def _logits(probabilities: np.ndarray) -> np.ndarray:
-    """Logarithms of probabilities, which are at least `MIN_PROBABILITY`; errors as in `fit_temperature`."""
-    p = np.asarray(probabilities, dtype=float)
-    if p.ndim != 2 or p.shape[0] == 0 or p.shape[1] < 2:
-        raise StudyError(f"Found probabilities of shape {p.shape}, expected one row per clip and two or more classes.")
-    wrong = ~((p >= 0).all(axis=1) & (np.abs(p.sum(axis=1) - 1) < 0.01))  # true for NaN too
-    if wrong.any():
-        raise StudyError(f"Row {np.flatnonzero(wrong)[0]} of the probabilities has a value below 0 or a sum that is not 1.")
-    return np.log(np.maximum(p, MIN_PROBABILITY))
+    return np.log(np.maximum(probabilities, MIN_PROBABILITY))
 
 
 def reliability_table(confidence: np.ndarray, correct: np.ndarray) -> pd.DataFrame:
@@ -121,33 +94,9 @@ def coverage_table(confidence: np.ndarray, correct: np.ndarray) -> pd.DataFrame:
     """
     expected = pd.Series(correct).groupby(confidence).transform("mean").to_numpy()
     order = np.argsort(-confidence, kind="stable")
-    n = np.maximum(1, np.round(np.array(COVERAGES) * len(order)).astype(int))
+    n = np.maximum(1, np.round(COVERAGES * len(order)).astype(int))
     accuracy = np.cumsum(expected[order])[n - 1] / n
     return pd.DataFrame({"coverage": COVERAGES, "n": n, "confidence": confidence[order][n - 1], "accuracy": accuracy})
-
-
-def probabilities_and_truth(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Return the probabilities and the true classes of a table of predictions.
-
-    Classes are in the order of the columns ``p_<emotion>``, without those that have no value.
-
-    Returns
-    -------
-    probabilities : np.ndarray [shape=(n_clips, n_classes)]
-    truth : np.ndarray [shape=(n_clips,), dtype=int]
-        Number of the true class of each row.
-
-    Raises
-    ------
-    StudyError
-        A true emotion has no column.
-    """
-    columns = probability_columns(predictions)
-    number = {name.removeprefix("p_"): i for i, name in enumerate(columns)}
-    unknown = sorted(set(predictions.emotion) - set(number))
-    if unknown:
-        raise StudyError(f"The predictions have no probability of {unknown[0]!r}: expected a column p_{unknown[0]}.")
-    return predictions[columns].to_numpy(float), predictions.emotion.map(number).to_numpy(int)
 
 
 def fold_temperatures(temperatures: pd.DataFrame, speaker_norm: str) -> pd.Series:
@@ -159,14 +108,10 @@ def fold_temperatures(temperatures: pd.DataFrame, speaker_norm: str) -> pd.Serie
 def calibrated_probabilities(predictions: pd.DataFrame, temperatures: pd.Series) -> np.ndarray:
     """Scale the probabilities of a table of predictions [shape=(n_clips, n_classes)], each row by the temperature of its fold.
 
-    `temperatures` is from `fold_temperatures`.
+    `temperatures` is from `fold_temperatures`. Classes are in the order of the columns ``p_<emotion>``.
     """
-    probabilities, _ = probabilities_and_truth(predictions)
-    calibrated = np.empty_like(probabilities)
-    by = ["seed", "fold"] if temperatures.index.nlevels == 2 else "fold"
-    for fold, index in predictions.groupby(by).indices.items():
-        calibrated[index] = apply_temperature(probabilities[index], temperatures[fold])
-    return calibrated
+    temperature = predictions.join(temperatures, on=temperatures.index.names).temperature
+    return apply_temperature(predictions[probability_columns(predictions)].to_numpy(), temperature.to_numpy()[:, None])
 
 
 def calibration_tables(predictions: pd.DataFrame, temperatures: pd.Series) -> dict[str, pd.DataFrame]:
@@ -180,17 +125,23 @@ def calibration_tables(predictions: pd.DataFrame, temperatures: pd.Series) -> di
         ``before`` and ``after``: from `reliability_table`. ``table``: both, with the columns `temperature` (``none`` or
         ``fitted``) and `ece`.
     """
-    probabilities, truth = probabilities_and_truth(predictions)
-    scaled = {"before": probabilities, "after": calibrated_probabilities(predictions, temperatures)}
-    tables = {name: reliability_table(p.max(axis=1), p.argmax(axis=1) == truth) for name, p in scaled.items()}
+    original = predictions[probability_columns(predictions)].to_numpy()
+    before, after = (
+        reliability_table(*_confidence_and_correct(predictions, probabilities))
+        for probabilities in (original, calibrated_probabilities(predictions, temperatures))
+    )
     parts = [
-        tables[name].assign(temperature=kind, ece=expected_calibration_error(tables[name]))
-        for name, kind in (("before", "none"), ("after", "fitted"))
+        table.assign(temperature=kind, ece=expected_calibration_error(table))
+        for kind, table in {"none": before, "fitted": after}.items()
     ]
-    return {**tables, "table": pd.concat(parts, ignore_index=True)}
+    return {"before": before, "after": after, "table": pd.concat(parts, ignore_index=True)}
 
 
 def accuracy_by_coverage(predictions: pd.DataFrame, temperatures: pd.Series) -> pd.DataFrame:
     """Compute the `coverage_table` of a table of predictions after temperature scaling, as in `calibration_tables`."""
-    p, (_, truth) = calibrated_probabilities(predictions, temperatures), probabilities_and_truth(predictions)
-    return coverage_table(p.max(axis=1), p.argmax(axis=1) == truth)
+    return coverage_table(*_confidence_and_correct(predictions, calibrated_probabilities(predictions, temperatures)))
+
+
+def _confidence_and_correct(predictions: pd.DataFrame, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    answers = np.array(probability_columns(predictions))[probabilities.argmax(axis=1)]
+    return probabilities.max(axis=1), answers == "p_" + predictions.emotion.to_numpy()

@@ -204,21 +204,14 @@ def train_test_overlap(folds: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
         sentence of some rows is unknown.
     """
     columns = {"clip": "file", "speaker": "speaker", "sentence": "sentence"}
+    unknown = [name for name in ("speaker", "sentence") if (rows[name] == UNKNOWN).any()]
     overlaps = []
     for protocol, table in folds.groupby("protocol", sort=False):
-        counts = [
-            {
-                "test_rows": len(roles[TEST]),
-                **{
-                    name: rows[column].iloc[roles[TEST]].isin(set(rows[column].iloc[roles["train"]])).sum()
-                    for name, column in columns.items()
-                },
-            }
-            for _, part in table.groupby("seed")
-            for _, roles in iter_folds(part, rows)
-        ]
-        total = pd.DataFrame(counts).sum()
-        shares = {name: total[name] / total.test_rows for name in columns}
-        overlaps.append({"protocol": protocol, "test_rows": int(total.test_rows), **shares})
-    unknown = [name for name in ("speaker", "sentence") if (rows[name] == UNKNOWN).any()]
+        roles_of_folds = [roles for _, part in table.groupby("seed") for _, roles in iter_folds(part, rows)]
+        overlap = {"protocol": protocol, "test_rows": sum(len(roles[TEST]) for roles in roles_of_folds)}
+        for name, column in columns.items():
+            values = rows[column]
+            n_shared = sum(values.iloc[roles[TEST]].isin(values.iloc[roles["train"]]).sum() for roles in roles_of_folds)
+            overlap[name] = n_shared / overlap["test_rows"]
+        overlaps.append(overlap)
     return pd.DataFrame(overlaps).assign(**dict.fromkeys(unknown, np.nan))

@@ -1,6 +1,6 @@
 """Leakage check: before a fit is trained, its training and test rows are compared as its protocol demands."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -105,21 +105,20 @@ def plant_leaks(
     AssertionError
         A leak is not detected.
     """
-    fold = {"rows": rows, "train": train, "test": test}
-    messages = {}
+    fold = {"rows": rows, "protocol": protocol, "train": train, "test": test}
     leaks = _planted(rows, train=train, test=test, separates=get_protocol(protocol).separates)
-    for name, changes in leaks.items():
-        case = fold | changes
-        try:
-            check_fit(case.pop("rows"), protocol=protocol, **case)
-        except LeakError as leak:
-            messages[name] = str(leak)
+    messages = {name: _message(name, check_fit, **(fold | changes)) for name, changes in leaks.items()}
+    name, scaler = "a scaler fitted on all rows", StandardScaler().fit(np.arange(len(rows))[:, None])
+    return messages | {name: _message(name, check_scaler, scaler=scaler, train=np.asarray(train)[:, None])}
+
+
+def _message(name: str, check: Callable[..., None], **arguments: object) -> str:
+    """Message of the `LeakError` that a check raises; an `AssertionError` where it raises none."""
     try:
-        check_scaler(StandardScaler().fit(np.arange(len(rows))[:, None]), np.asarray(train)[:, None])
+        check(**arguments)
     except LeakError as leak:
-        messages["a scaler fitted on all rows"] = str(leak)
-    assert set(leaks) < set(messages), f"not detected: {set(leaks) - set(messages) or 'the scaler'}"
-    return messages
+        return str(leak)
+    raise AssertionError(f"not detected: {name}")
 
 
 def _planted(rows: pd.DataFrame, *, train: np.ndarray, test: np.ndarray, separates: tuple[str, ...]) -> dict[str, dict]:

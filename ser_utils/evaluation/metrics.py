@@ -11,10 +11,14 @@ import pandas as pd
 from ser_utils.core.parallel import Execution, parallel_map
 from ser_utils.core.tables import SYSTEM_COLUMNS
 from ser_utils.evaluation.intervals import MAX_VALUES, UNITS, expanded_alpha, resampling_unit
+from ser_utils.evaluation.predictions import iter_systems
 from ser_utils.evaluation.protocols import PROTOCOLS, main_protocol
 
 METRICS = ("uar", "accuracy", "macro_f1")
-"""Unweighted average recall (the headline: Schuller et al., INTERSPEECH 2009 challenge), accuracy, macro F1."""
+"""Unweighted average recall (the headline: Schuller et al., INTERSPEECH 2009 challenge), accuracy, macro F1.
+
+They are scikit-learn's ``balanced_accuracy_score``, ``accuracy_score`` and ``f1_score(average="macro")``: a class that is
+predicted but does not occur in the truth has no recall, and an F1 of 0. The mean over seeds is the result."""
 
 
 def uar(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -43,20 +47,16 @@ def metrics_by_speaker(predictions: pd.DataFrame) -> pd.DataFrame:
     pd.DataFrame [columns=SYSTEM_COLUMNS, speaker, metric, value, n_clips]
     """
     rows = []
-    for keys, table in predictions.groupby(SYSTEM_COLUMNS, sort=False):
-        matrices, speakers = _confusion_matrices(table)
-        values = np.nanmean(_scores(matrices), axis=1)
-        n_rows = matrices.sum(axis=(2, 3))
+    for system, table in iter_systems(predictions):
+        matrices, speakers = _confusion_matrices(table, "speaker")
+        values, n_rows = np.nanmean(_scores(matrices), axis=1), matrices.sum(axis=(2, 3))
         for speaker, scores, counts in zip(speakers, values, n_rows, strict=True):
-            row = {**dict(zip(SYSTEM_COLUMNS, keys, strict=True)), "speaker": speaker}
-            n_clips = counts.sum() // np.count_nonzero(counts)
-            rows += [{**row, "metric": name, "value": scores[i], "n_clips": n_clips} for i, name in enumerate(METRICS)]
-    return pd.DataFrame(rows)
+            row = {**system, "speaker": speaker, "n_clips": counts.sum() // np.count_nonzero(counts)}
+            rows += [{**row, "metric": name, "value": value} for name, value in zip(METRICS, scores, strict=True)]
+    return pd.DataFrame(rows)[[*SYSTEM_COLUMNS, "speaker", "metric", "value", "n_clips"]]
 
 
-def metrics_with_intervals(
-    predictions: pd.DataFrame, *, n_resamples: int = 2000, seed: int = 0, n_jobs: int = 1
-) -> pd.DataFrame:
+def metrics_with_intervals(predictions: pd.DataFrame, *, n_resamples: int = 2000, n_jobs: int = 1) -> pd.DataFrame:
     """Compute ``metrics.csv``: the metrics of each system, mean over seeds, with confidence intervals.
 
     An interval is the expanded percentile bootstrap (`ser_utils.evaluation.intervals.expanded_alpha`) over speakers, and over
@@ -67,8 +67,6 @@ def metrics_with_intervals(
     ----------
     n_resamples : int
         Number of bootstrap resamples.
-    seed : int
-        Seed of the bootstrap.
     n_jobs : int
         Number of threads; -1 for one per core. The intervals do not depend on it.
 
@@ -77,32 +75,23 @@ def metrics_with_intervals(
     pd.DataFrame [columns=SYSTEM_COLUMNS, metric, value, ci_low, ci_high, n_clips, n_seeds]
         `n_clips` is the number of test rows of one seed.
     """
-    systems = list(predictions.groupby(SYSTEM_COLUMNS, sort=False))
     column = UNITS[resampling_unit(predictions.speaker)]
-    tasks = ((table, column, n_resamples, seed) for _, table in systems)
+    tasks = ((system, table, column, n_resamples) for system, table in iter_systems(predictions))
     parts = parallel_map(_system_metrics, tasks, execution=Execution(n_jobs), threads=True)
-    return pd.DataFrame(
-        [
-            {**dict(zip(SYSTEM_COLUMNS, keys, strict=True)), **row}
-            for (keys, _), part in zip(systems, parts, strict=True)
-            for row in part
-        ]
-    )
+    return pd.concat(parts, ignore_index=True)
 
 
-def _system_metrics(table: pd.DataFrame, column: str, n_resamples: int, seed: int) -> list[dict]:
-    """The rows of one system in ``metrics.csv``, without the columns that identify it; `column` identifies the units."""
+def _system_metrics(system: dict[str, str], table: pd.DataFrame, column: str, n_resamples: int) -> pd.DataFrame:
+    """The rows of one system in ``metrics.csv``; `column` identifies the units to resample."""
     matrices, _ = _confusion_matrices(table, column)
     n_units, n_seeds = matrices.shape[:2]
     values = _scores(matrices.sum(axis=0)).mean(axis=0)
-    resampled = _resampled_scores(matrices, n_resamples, np.random.default_rng(seed))
+    resampled = _resampled_scores(matrices, n_resamples, np.random.default_rng(0))
     low = high = np.full(len(METRICS), np.nan)
     if len(resampled):
         low, high = np.quantile(resampled, [expanded_alpha(n_units), 1 - expanded_alpha(n_units)], axis=0)
-    counts = {"n_clips": len(table) // n_seeds, "n_seeds": n_seeds}
-    return [
-        {"metric": name, "value": values[i], "ci_low": low[i], "ci_high": high[i], **counts} for i, name in enumerate(METRICS)
-    ]
+    scores = {"metric": METRICS, "value": values, "ci_low": low, "ci_high": high}
+    return pd.DataFrame({**system, **scores, "n_clips": len(table) // n_seeds, "n_seeds": n_seeds})
 
 
 def _resampled_scores(matrices: np.ndarray, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
@@ -135,7 +124,7 @@ def _resampled_sums(matrices: np.ndarray, units: np.ndarray, seeds: np.ndarray) 
     return sums.reshape(-1, *matrices.shape[2:])
 
 
-def _confusion_matrices(table: pd.DataFrame, column: str = "speaker") -> tuple[np.ndarray, list]:
+def _confusion_matrices(table: pd.DataFrame, column: str) -> tuple[np.ndarray, list]:
     """Confusion matrices of one system [shape=(n_units, n_seeds, n_classes, n_classes)], truth in rows, and the units.
 
     All metrics follow from a confusion matrix, and the matrices of units add up.
@@ -149,18 +138,19 @@ def _confusion_matrices(table: pd.DataFrame, column: str = "speaker") -> tuple[n
 
 
 def _scores(matrices: np.ndarray) -> np.ndarray:
-    """UAR, accuracy and macro F1 [shape=(..., 3)] of confusion matrices [shape=(..., n, n)], truth in rows.
-
-    UAR and F1 are means over the classes in the truth. The scores of an empty matrix are NaN.
-    """
+    """`METRICS` [shape=(..., 3)] of confusion matrices [shape=(..., n, n)], truth in rows; NaN for an empty matrix."""
     correct = np.diagonal(matrices, axis1=-2, axis2=-1)
     truth, predicted = matrices.sum(axis=-1), matrices.sum(axis=-2)
-    is_class = truth > 0
-    n_classes = is_class.sum(axis=-1)
-    recall = np.divide(correct, truth, out=np.zeros(correct.shape), where=is_class)
-    f1 = np.divide(2 * correct, truth + predicted, out=np.zeros(correct.shape), where=is_class)
+    right, total = correct.sum(axis=-1, keepdims=True), truth.sum(axis=-1, keepdims=True)
+    ratios = [(correct, truth), (right, total), (2 * correct, truth + predicted)]
+    return np.stack([_mean_ratio(part, whole) for part, whole in ratios], axis=-1)
+
+
+def _mean_ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Mean of part / whole over the last axis, without entries where the whole is 0; NaN where it is 0 everywhere."""
+    ratio = np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
     with np.errstate(invalid="ignore"):
-        return np.stack([recall.sum(-1) / n_classes, correct.sum(-1) / truth.sum(-1), f1.sum(-1) / n_classes], axis=-1)
+        return ratio.sum(axis=-1) / (whole > 0).sum(axis=-1)
 
 
 def protocol_comparison(metrics: pd.DataFrame) -> pd.DataFrame:

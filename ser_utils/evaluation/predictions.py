@@ -3,6 +3,7 @@
 A table has the columns `ser_utils.core.tables.PREDICTION_COLUMNS`, then one probability column ``p_<emotion>`` per class.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -44,6 +45,12 @@ def select_system(predictions: pd.DataFrame, **values: str) -> pd.DataFrame:
     return selected
 
 
+def iter_systems(predictions: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
+    """Iterate over the systems of a table: the values of `SYSTEM_COLUMNS`, and the predictions."""
+    for keys, table in predictions.groupby(SYSTEM_COLUMNS, sort=False):
+        yield dict(zip(SYSTEM_COLUMNS, keys, strict=True)), table
+
+
 def probability_columns(predictions: pd.DataFrame) -> list[str]:
     """Return the columns ``p_<emotion>`` that have a value."""
     return [name for name in predictions if name.startswith("p_") and predictions[name].notna().any()]
@@ -61,26 +68,20 @@ def seed_ensemble(predictions: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     StudyError
-        The seeds of a system were not tested on the same rows, or a row has no probabilities.
+        The seeds of a system were not tested on the same rows.
     """
     ensembles = []
-    for keys, table in predictions.groupby(SYSTEM_COLUMNS, sort=False):
+    for system, table in iter_systems(predictions):
+        rows = table.groupby(TEST_ROW, sort=False)
+        if (rows.size() != table.seed.nunique()).any():
+            raise StudyError(
+                f"The seeds of {', '.join(system.values())} were tested on different clips, first {rows.size().idxmin()[0]}: "
+                "an ensemble needs the same test clips for every seed."
+            )
         columns = probability_columns(table)
-        _check_seeds(table, columns, system=", ".join(keys))
-        means = table.groupby(TEST_ROW, sort=False)[columns].mean()
-        ensemble = table.drop_duplicates(TEST_ROW).assign(seed=0, model=f"{keys[1]}_ensemble")
+        means = rows[columns].mean()
+        ensemble = table.drop_duplicates(TEST_ROW).assign(seed=0, model=f"{system['model']}_ensemble")
         ensemble[columns] = means.round(4).to_numpy()
         ensemble["predicted"] = means.idxmax(axis=1).str.removeprefix("p_").to_numpy()
         ensembles.append(ensemble)
     return pd.concat(ensembles, ignore_index=True)
-
-
-def _check_seeds(table: pd.DataFrame, columns: list[str], *, system: str) -> None:
-    n_seeds = table.groupby(TEST_ROW).size()
-    if (n_seeds != table.seed.nunique()).any():
-        raise StudyError(
-            f"The seeds of {system} were tested on different clips, first {n_seeds.idxmin()[0]}: an ensemble needs the same "
-            "test clips for every seed."
-        )
-    if not columns or table[columns].isna().any(axis=None):
-        raise StudyError(f"{system} has rows without probabilities: an ensemble averages probabilities.")

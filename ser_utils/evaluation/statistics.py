@@ -4,23 +4,22 @@ All functions take tables of predictions (see `ser_utils.evaluation.predictions`
 clips of one speaker are correlated, and so are the seeds of one network.
 """
 
-import itertools
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from ser_utils.core.errors import StudyError
 from ser_utils.core.parallel import Execution, parallel_map
-from ser_utils.core.tables import SYSTEM_COLUMNS
 from ser_utils.evaluation.breakdown import uar_by
-from ser_utils.evaluation.intervals import CONFIDENCE, batch_sizes, bootstrap_interval, resampling_unit
-from ser_utils.evaluation.predictions import select_system
+from ser_utils.evaluation.intervals import MAX_VALUES, bootstrap_interval, resampling_unit
+from ser_utils.evaluation.predictions import iter_systems, select_system
 
 MAX_EXACT, RANDOM_FLIPS = 16, 20_000
 """Up to `MAX_EXACT` speakers, `sign_flip_test` tries all sign flips (65 536 for 16); for more, it draws `RANDOM_FLIPS`."""
-TOLERANCE = 1e-12
-"""Statistics that differ by less are equal, whatever the order of summation."""
+DIGITS = 12
+"""Statistics that agree to that many digits are equal, whatever the order of summation."""
 
 
 def above_chance(predictions: pd.DataFrame, *, n_permutations: int = 1000, n_jobs: int = 1) -> pd.DataFrame:
@@ -32,15 +31,13 @@ def above_chance(predictions: pd.DataFrame, *, n_permutations: int = 1000, n_job
     -------
     pd.DataFrame [columns=SYSTEM_COLUMNS, uar, chance, null_95, p, n_permutations]
     """
-    systems = list(predictions.groupby(SYSTEM_COLUMNS, sort=False))
-    tasks = ((part, n_permutations) for _, part in systems)
+    systems, tables = zip(*iter_systems(predictions), strict=True)
+    tasks = ((table, n_permutations) for table in tables)
     results = parallel_map(permutation_test, tasks, execution=Execution(n_jobs), threads=True)
-    return pd.DataFrame(
-        [{**dict(zip(SYSTEM_COLUMNS, keys, strict=True)), **row} for (keys, _), row in zip(systems, results, strict=True)]
-    )
+    return pd.DataFrame([system | result for system, result in zip(systems, results, strict=True)])
 
 
-def permutation_test(predictions: pd.DataFrame, n_permutations: int = 1000, *, seed: int = 0) -> dict[str, float]:
+def permutation_test(predictions: pd.DataFrame, n_permutations: int = 1000) -> dict[str, float]:
     """Test whether the UAR of one system, mean over seeds, is above chance (Ojala & Garriga, JMLR 2010).
 
     Permutations exchange the true emotions of the clips within each speaker, in the same way for every seed and variant.
@@ -60,38 +57,31 @@ def permutation_test(predictions: pd.DataFrame, n_permutations: int = 1000, *, s
     table = select_system(predictions)
     clips = table.drop_duplicates("file").sort_values("file")
     classes, truth = np.unique(clips.emotion, return_inverse=True)
-    truths = np.tile(truth, (n_permutations + 1, 1))  # the first row is not permuted
-    rng = np.random.default_rng(seed)
+    truths = np.tile(truth.astype(np.uint8), (n_permutations + 1, 1))  # the first row is not permuted
+    rng = np.random.default_rng(0)
     for index in clips.groupby("speaker").indices.values():
         truths[1:, index] = rng.permuted(truths[1:, index], axis=1)
-    uar, *null = _uar_of_truths(truths, table, clips.file.to_numpy(), classes)
+    scores = [
+        _uar_of_truths(truths[:, np.searchsorted(clips.file, rows.file)], pd.Categorical(rows.predicted, classes).codes)
+        for _, rows in table.groupby("seed")
+    ]
+    uar, *null = np.mean(scores, axis=0).round(DIGITS).tolist()
     return {
-        "uar": float(uar),
+        "uar": uar,
         "chance": float(np.mean(null)),
-        "null_95": float(np.quantile(null, CONFIDENCE)),
-        "p": (1 + int(np.sum(np.array(null) >= uar - TOLERANCE))) / (1 + n_permutations),
+        "null_95": float(np.quantile(null, 0.95)),
+        "p": (1 + sum(value >= uar for value in null)) / (1 + n_permutations),
         "n_permutations": n_permutations,
     }
 
 
-def _uar_of_truths(truths: np.ndarray, table: pd.DataFrame, files: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """UAR, mean over seeds [shape=(n,)], for each row of `truths` [shape=(n, n_files)] as the true classes of sorted files.
-
-    The hits of a class are a matrix product: which files are of the class, times how often each is predicted as the class.
-    """
-    file, (seeds, run) = np.searchsorted(files, table.file), np.unique(table.seed, return_inverse=True)
-    n_tested = np.zeros((len(files), len(seeds)), np.float32)
-    np.add.at(n_tested, (file, run), 1)
-    recalls, is_tested = [], []
-    for number, name in enumerate(classes):
-        n_predicted = np.zeros_like(n_tested)
-        chosen = (table.predicted == name).to_numpy()
-        np.add.at(n_predicted, (file[chosen], run[chosen]), 1)
-        is_class = (truths == number).astype(np.float32)
-        hits, total = is_class @ n_predicted, is_class @ n_tested
-        recalls.append(np.divide(hits, total, out=np.zeros(hits.shape), where=total > 0))
-        is_tested.append(total > 0)
-    return (np.sum(recalls, axis=0) / np.sum(is_tested, axis=0)).mean(axis=1)
+def _uar_of_truths(truths: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """UAR [shape=(n,)] of the same predictions [shape=(n_rows,)] for each row of `truths` [shape=(n, n_rows)]."""
+    numbers = np.arange(truths.max() + 1)[:, None, None]
+    is_class = truths == numbers
+    hits, total = (is_class & (predicted == numbers)).sum(axis=-1), is_class.sum(axis=-1)
+    with np.errstate(invalid="ignore"):
+        return np.nanmean(hits / total, axis=0)  # over the classes in the truth
 
 
 def comparison_table(
@@ -168,31 +158,39 @@ def _by_clip(predictions_a: pd.DataFrame, predictions_b: pd.DataFrame) -> pd.Dat
 
     It is the share of seeds that are correct times the weight of the clip's emotion, which is inverse to its number of clips.
     """
-    emotion = predictions_a.drop_duplicates("file").set_index("file").emotion
-    weight = len(emotion) / (emotion.nunique() * emotion.map(emotion.value_counts()))
-    a, b = (
-        (table.emotion == table.predicted).astype(float).groupby(table.file).mean() * weight
-        for table in (predictions_a, predictions_b)
-    )
+    a, b = ((table.emotion == table.predicted).groupby(table.file).mean() for table in (predictions_a, predictions_b))
     if not a.index.equals(b.index):
         raise StudyError("The two systems were not tested on the same clips.")
-    return pd.DataFrame({"uar_a": a, "uar_b": b, "difference": a - b})
+    emotion = predictions_a.drop_duplicates("file").set_index("file").emotion
+    weight = len(emotion) / (emotion.nunique() * emotion.map(emotion.value_counts()))
+    table = pd.DataFrame({"uar_a": a * weight, "uar_b": b * weight})
+    return table.assign(difference=table.uar_a - table.uar_b)
 
 
-def sign_flip_test(differences: np.ndarray, *, seed: int = 0) -> tuple[float, float]:
+def sign_flip_test(differences: np.ndarray) -> tuple[float, float]:
     """Compute the two-sided p of a mean difference by sign flips (Fisher's randomisation test), and the smallest possible p.
 
     If two systems are equally good, each speaker's difference is as likely to have the other sign. The test is exact: it
     tries all 2^n flips, so the smallest p of six speakers is 2 / 64 = 0.031. With more than `MAX_EXACT` speakers it draws
     `RANDOM_FLIPS` flips.
     """
-    differences, n = np.asarray(differences), len(differences)
+
+    def size_of_mean(values: np.ndarray, axis: int) -> np.ndarray:
+        return np.abs(np.mean(values, axis=axis).round(DIGITS))
+
+    n = len(differences)
     if n <= MAX_EXACT:
-        signs = np.array(list(itertools.product([1, -1], repeat=n)))  # the first row flips nothing
-        sums, smallest_p = signs @ differences, 2 / len(signs)
-    else:
-        rng = np.random.default_rng(seed)
-        drawn = [rng.choice([1, -1], size=(size, n)) @ differences for size in batch_sizes(RANDOM_FLIPS, n)]
-        sums, smallest_p = np.concatenate([[differences.sum()], *drawn]), 1 / (1 + RANDOM_FLIPS)
-    means = np.abs(sums) / n
-    return float(np.mean(means >= means[0] - TOLERANCE)), smallest_p
+        result = stats.permutation_test(
+            (differences,), size_of_mean, permutation_type="samples", n_resamples=2**n, alternative="greater"
+        )
+        return float(result.pvalue), 2 / 2**n
+    rng, batch = np.random.default_rng(0), max(1, MAX_VALUES // n)
+    result = stats.monte_carlo_test(
+        differences,
+        lambda size: differences * rng.choice([1, -1], size=size),
+        size_of_mean,
+        n_resamples=RANDOM_FLIPS,
+        batch=batch,
+        alternative="greater",
+    )
+    return float(result.pvalue), 1 / (1 + RANDOM_FLIPS)

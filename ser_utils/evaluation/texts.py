@@ -3,7 +3,7 @@
 import pandas as pd
 
 from ser_utils.core.tables import SPEAKER_NORMS, SYSTEM_COLUMNS
-from ser_utils.evaluation.intervals import CONFIDENCE, resampling_unit
+from ser_utils.evaluation import intervals
 from ser_utils.evaluation.protocols import main_protocol, wording
 
 ORIGINAL_SYSTEM = ("original_mlp", "original38")
@@ -15,12 +15,17 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
+def interval_label() -> str:
+    """Return the name of the study's intervals, with their level: "95 % interval"."""
+    return f"{percent(intervals.CONFIDENCE, 0)} interval"
+
+
 def unit_label(speakers: pd.Series) -> str:
     """Return the unit that intervals resample (see `resampling_unit`), with the number of speakers where they are 2 or 3.
 
     An interval over two or three speakers is hardly more than their range.
     """
-    unit, n = resampling_unit(speakers), speakers.nunique()
+    unit, n = intervals.resampling_unit(speakers), speakers.nunique()
     return f"{n} speakers" if unit == "speakers" and n < 4 else unit
 
 
@@ -60,7 +65,7 @@ def _study_sentences(uar: pd.DataFrame, main: str, over: str) -> list[str]:
         if norm == "none":
             sentences.append(
                 f"For {wording(main).many}, the study's network reaches a UAR of {percent(row.value)} (unweighted average "
-                f"recall; {percent(CONFIDENCE, 0)} interval over {over} {interval}; {int(row.n_seeds)} seeds)."
+                f"recall; {interval_label()} over {over} {interval}; {int(row.n_seeds)} seeds)."
             )
         else:
             sentences.append(

@@ -17,6 +17,10 @@ from ser_utils.models.training import Fit, FitResult
 
 PRIOR_CLIPS = 5
 """Weight, in clips, of the training speakers' variance when few clips of a new speaker are available."""
+ENROLMENT_SIZES = (1, 2, 3, 5, 10, 20, 50)
+"""Numbers of enrolment clips to compare."""
+N_REPEATS = 5
+"""Random permutations of each feature family, and random draws of enrolment clips."""
 
 
 def temperatures(data: Data, result: Result, *, protocol: str = "speaker") -> pd.DataFrame:
@@ -47,10 +51,10 @@ def temperatures(data: Data, result: Result, *, protocol: str = "speaker") -> pd
     return pd.DataFrame(rows)
 
 
-def importance(system: System, data: Data, result: Result, *, n_repeats: int = 5, seed: int = 0) -> pd.DataFrame:
+def importance(system: System, data: Data, result: Result) -> pd.DataFrame:
     """Compute permutation importance (Breiman, 2001) of each feature family on test clips.
 
-    The values of a family are permuted among the test clips of one speaker, `n_repeats` times.
+    The values of a family are permuted among the test clips of one speaker, `N_REPEATS` times.
 
     Returns
     -------
@@ -62,18 +66,18 @@ def importance(system: System, data: Data, result: Result, *, n_repeats: int = 5
         return pd.DataFrame(columns=["family", "speaker", "drop"])
     families = pd.Series([name.split("_")[0] for name in data.names])
     columns_by_family = families.groupby(families, sort=False).indices
-    rng, rows = np.random.default_rng(seed), []
+    rng, rows = np.random.default_rng(0), []
     for fit, fit_result in result.fitted.values():
         for speaker, test in _test_rows_by_speaker(data, fit):
             x = data.x[test]
             variants = [x]
             for columns in columns_by_family.values():
-                for _ in range(n_repeats):
+                for _ in range(N_REPEATS):
                     permuted = x.copy()
                     permuted[:, columns] = x[rng.permutation(len(x))][:, columns]
                     variants.append(permuted)
             scores = _uar_of_variants(system, data, fit, fit_result, test, variants)
-            drops = scores[0] - scores[1:].reshape(-1, n_repeats).mean(axis=1)
+            drops = scores[0] - scores[1:].reshape(-1, N_REPEATS).mean(axis=1)
             rows += [
                 {"family": family, "speaker": speaker, "drop": drop}
                 for family, drop in zip(families.unique(), drops, strict=True)
@@ -96,20 +100,12 @@ def _uar_of_variants(
     return uar(data.y[test], probabilities.reshape(len(variants), len(test), -1).argmax(axis=-1))
 
 
-def enrolment(
-    system: System,
-    raw: Data,
-    data: Data,
-    result: Result,
-    *,
-    sizes: tuple[int, ...] = (1, 2, 3, 5, 10, 20, 50),
-    n_repeats: int = 5,
-    seed: int = 0,
-) -> pd.DataFrame:
+def enrolment(system: System, raw: Data, data: Data, result: Result) -> pd.DataFrame:
     """Compute UAR as a function of the number of unlabelled clips that normalise a new speaker.
 
-    With few clips, the variance is a weighted mean of the speaker's own and of that within training speakers
-    (`PRIOR_CLIPS`).
+    Clips are drawn at random from the speaker's own, `N_REPEATS` times for each of the `ENROLMENT_SIZES` below the smallest
+    number of clips of a speaker. The last point uses all clips of each speaker. With few clips, the variance is a weighted
+    mean of the speaker's own and of that within training speakers (`PRIOR_CLIPS`).
 
     Parameters
     ----------
@@ -119,28 +115,21 @@ def enrolment(
         The same table before and after per-speaker normalisation.
     result : Result
         Of the protocol ``speaker``.
-    sizes : tuple of int
-        Numbers of clips, drawn at random from the speaker's own. Only sizes below the smallest number of clips of a speaker
-        are used. The last point uses all clips of each speaker, and its `n_clips` is the median of their numbers.
-    n_repeats : int
-        Random draws per size.
-    seed : int
-        Seed of the draws.
 
     Returns
     -------
     pd.DataFrame [columns=n_clips, speaker, uar]
-        Mean over seeds and draws.
+        Mean over seeds and draws. `n_clips` of the last point is the median number of clips of a speaker.
     """
-    rng, rows = np.random.default_rng(seed), []
+    rng, rows = np.random.default_rng(0), []
     counts = [len(test) for fit, _ in result.fitted.values() for _, test in _test_rows_by_speaker(data, fit)]
     for fit, fit_result in result.fitted.values():
         prior = _variance_within_speakers(raw, fit.train[raw.is_original[fit.train]])
         for speaker, test in _test_rows_by_speaker(data, fit):
             clips = raw.x[test]
-            for n in [*(size for size in sizes if size < min(counts)), len(clips)]:
+            for n in [*(size for size in ENROLMENT_SIZES if size < min(counts)), len(clips)]:
                 is_all = n == len(clips)
-                draws = [clips[rng.choice(len(clips), n, replace=False)] for _ in range(1 if is_all else n_repeats)]
+                draws = [clips[rng.choice(len(clips), n, replace=False)] for _ in range(1 if is_all else N_REPEATS)]
                 variants = [_normalise_by(drawn, clips, prior, 0 if is_all else PRIOR_CLIPS) for drawn in draws]
                 n_clips = int(np.median(counts)) if is_all else n
                 scores = _uar_of_variants(system, data, fit, fit_result, test, variants)

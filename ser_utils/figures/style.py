@@ -12,8 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ser_utils.core.paths import write_aside
-from ser_utils.evaluation.intervals import CONFIDENCE
-from ser_utils.evaluation.texts import percent
+from ser_utils.evaluation.texts import interval_label
 
 plt.style.use(Path(__file__).with_name("ser.mplstyle"))
 
@@ -35,7 +34,7 @@ GREY = "#8c8c8c"
 MAX_ROWS, MAX_LINES = 24, 12
 """Largest number of speakers or sentences in one figure, as rows of cells and as lines or groups of boxes. Tables hold all."""
 UAR_LABEL = "unweighted average recall, UAR (%)"
-INTERVAL = f"{percent(CONFIDENCE, 0)} interval"
+INTERVAL = interval_label()
 
 
 def colour_of(emotion: str) -> str:

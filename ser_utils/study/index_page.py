@@ -9,9 +9,8 @@ import pandas as pd
 
 from ser_utils import corpora
 from ser_utils.core import paths
-from ser_utils.evaluation.intervals import CONFIDENCE
 from ser_utils.evaluation.protocols import main_protocol, wording
-from ser_utils.evaluation.texts import headline_text, percent, unit_label
+from ser_utils.evaluation.texts import headline_text, interval_label, unit_label
 from ser_utils.study import report
 from ser_utils.study.notebooks import about, list_notebooks
 from ser_utils.study.parameters import known_parameters, versions
@@ -55,7 +54,7 @@ def _results(out: Path) -> tuple[str, dict]:
     figure = {
         "image": _data_uri(out / "headline.png"),
         "alt": "Bars of unweighted average recall of the original network and the study's, "
-        f"{percent(CONFIDENCE, 0)} intervals over {unit}, and chance.",
+        f"{interval_label()}s over {unit}, and chance.",
         "caption": "Grey: the published protocol, whose test speakers and clips are also in training. "
         f"Blue: {wording(main_protocol(metrics.protocol)).many}.",
     }
