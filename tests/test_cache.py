@@ -21,7 +21,7 @@ OTHER = cache.key(code="d")
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
-    cache._announce_failure.cache_clear()
+    monkeypatch.setattr(cache, "_broken", set())
 
 
 def save(arrays=ARRAYS, key=KEY):

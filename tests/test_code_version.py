@@ -79,18 +79,6 @@ def test_a_version_changes_with_nothing_else(package, tmp_path):
     (package / "top.csv").write_text("no code")
     elsewhere = Path(shutil.copytree(package, tmp_path / "elsewhere" / "ser_utils"))
     assert versions(package, "top") == versions(elsewhere, "top") == before
-    assert run(package, "print(code.version('ser_utils.side', 'ser_utils.low'))") == run(
-        package, "print(code.version('ser_utils.low', 'ser_utils.side'))"
-    )
-
-
-def test_modules_count_with_their_names(package):
-    before = run(package, "print(code.version('ser_utils.side', 'ser_utils.apart'))")
-    (package / "side.py").write_text(SOURCES["apart"])
-    (package / "apart.py").write_text(SOURCES["side"])
-    assert run(package, "print(code.version('ser_utils.side', 'ser_utils.apart'))") != before
-    near, other = versions(package, "deep.near", "other.near")
-    assert near != other
 
 
 def test_the_imports_of_a_module_alone_do_not_count(package):

@@ -6,7 +6,6 @@ Only the process that leads a run reads and writes entries.
 """
 
 import contextlib
-import functools
 import hashlib
 import io
 import os
@@ -21,6 +20,7 @@ from ser_utils.core import paths
 from ser_utils.core.progress import announce
 
 DIGEST_BYTES = 32  # of SHA-256
+_broken: set[str] = set()
 
 
 def key(*, code: str | None, **parts: object) -> str:
@@ -77,12 +77,9 @@ def save(kind: str, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         with paths.write_aside(path) as aside:
             aside.write_bytes(_with_checksum(name, buffer.getvalue()))
     except OSError as error:
-        _announce_failure(error.strerror)
-
-
-@functools.cache
-def _announce_failure(reason: str) -> None:
-    announce(f"Results cannot be cached in {paths.CACHE} ({reason}); the run continues without a cache.")
+        if error.strerror not in _broken:
+            _broken.add(error.strerror)
+            announce(f"Results cannot be cached in {paths.CACHE} ({error.strerror}); the run continues without a cache.")
 
 
 def _with_checksum(name: str, payload: bytes) -> bytes:
