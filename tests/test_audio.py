@@ -31,23 +31,20 @@ def dbfs(level, size=16_000):
 
 @pytest.fixture
 def wav(tmp_path):
-    def write(y, sr=16_000, name="a.wav", subtype="FLOAT"):
+    def write(y, sr=16_000, name="a.wav", subtype=None):
+        subtype = subtype or ("PCM_16" if y.dtype == np.int16 else "FLOAT")
         sf.write(tmp_path / name, y, sr, subtype=subtype)
         return tmp_path / name
 
     return write
 
 
-def test_reads_samples_as_they_are(wav):
-    y, sr = read_audio(wav(tone()))
-    assert (sr, y.dtype, y.shape) == (16_000, np.float32, (16_000,))
-    np.testing.assert_array_equal(y, tone())
-
-
-def test_channels_are_averaged(wav):
-    left, right = tone(220), tone(330)
-    y, _ = read_audio(wav(np.stack([left, right], axis=1)))
-    np.testing.assert_allclose(y, (left + right) / 2, atol=1e-7)
+def test_reads_samples_as_they_are_and_averages_channels(wav):
+    path = wav(np.stack([tone(220), tone(330)], axis=1))
+    y, sr = read_audio(path, mono=False)
+    assert (sr, y.dtype) == (16_000, np.float32)
+    np.testing.assert_array_equal(y, [tone(220), tone(330)])
+    np.testing.assert_allclose(read_audio(path)[0], y.mean(axis=0), atol=1e-7)
 
 
 @pytest.mark.parametrize(("native", "wanted"), [(8_000, 48_000), (44_100, 48_000), (48_000, 16_000)])
@@ -93,16 +90,12 @@ def test_unusable_signal_is_refused_with_its_reason(wav, case):
             function(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"not audio at all", b"RIFF\x24\x00\x00\x00WAVEfmt "])
+@pytest.mark.parametrize("content", [None, b"", b"not audio at all", b"RIFF\x24\x00\x00\x00WAVEfmt "])
 def test_unreadable_file_is_refused(tmp_path, content):
-    (tmp_path / "a.wav").write_bytes(content)
+    if content is not None:
+        (tmp_path / "a.wav").write_bytes(content)
     with pytest.raises(AudioError, match="^not readable as audio"):
         read_audio(tmp_path / "a.wav")
-
-
-def test_missing_file_is_refused(tmp_path):
-    with pytest.raises(AudioError, match="^not readable as audio"):
-        read_audio(tmp_path / "nowhere.wav")
 
 
 def test_limits_belong_to_the_usable_side():
@@ -131,14 +124,11 @@ def test_description_of_a_stereo_file(wav):
     }
 
 
-def test_hash_of_the_samples_does_not_depend_on_the_container(wav, tmp_path):
-    path = wav(tone(sr=8_000, duration_s=0.5, peak=0.5), sr=8_000, subtype="PCM_16")
-    y, sr = sf.read(path, dtype="int16")
-    sf.write(tmp_path / "again.flac", y, sr)
+def test_hash_of_the_samples_does_not_depend_on_the_container(wav):
+    y = np.round(tone() * 32767).astype(np.int16)
     louder = y.copy()
     louder[7] += 1
-    sf.write(tmp_path / "louder.wav", louder, sr)
-    first, again, other = (describe(one) for one in (path, tmp_path / "again.flac", tmp_path / "louder.wav"))
+    first, again, other = (describe(wav(*file)) for file in ((y,), (y, 16_000, "b.flac"), (louder, 16_000, "c.wav")))
     assert first["audio_sha256"] == again["audio_sha256"] != other["audio_sha256"]
     assert first["sha256"] != again["sha256"]
 

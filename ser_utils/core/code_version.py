@@ -2,8 +2,8 @@
 
 import ast
 import functools
-import hashlib
 import importlib.util
+import pkgutil
 import platform
 import sys
 import threading
@@ -11,7 +11,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version as package_version
+from itertools import accumulate
 from pathlib import Path
+
+import joblib
 
 PACKAGES = (
     "numpy",
@@ -29,7 +32,7 @@ PACKAGES = (
 """Packages whose versions can change a result."""
 PACKAGE = __name__.partition(".")[0]
 """The study's package; its ``__init__`` sets how TensorFlow computes, so it is part of every version."""
-FOLDER = next(parent for parent in Path(__file__).parents if parent.name == PACKAGE)
+FOLDER = Path(__file__).parents[1]
 LOADED = time.time()
 """When this process loaded the study: a source that is newer does not describe what runs."""
 _PARSE_LOCK = threading.Lock()  # Python 3.11 can fail to parse source in two threads at once (cpython issue 106905)
@@ -37,12 +40,7 @@ _PARSE_LOCK = threading.Lock()  # Python 3.11 can fail to parse source in two th
 
 def modules() -> list[str]:
     """Dotted names of all modules and subpackages of the study."""
-    return sorted(_dotted(path) for path in FOLDER.rglob("*.py") if path.parent != FOLDER or path.name[0] != "_")
-
-
-def _dotted(path: Path) -> str:
-    parts = path.relative_to(FOLDER.parent).with_suffix("").parts
-    return ".".join(part for part in parts if part != "__init__")
+    return [module.name for module in pkgutil.walk_packages([str(FOLDER)], f"{PACKAGE}.")]
 
 
 def version(*code: str | Callable, alone: str = "") -> str | None:
@@ -59,7 +57,7 @@ def version(*code: str | Callable, alone: str = "") -> str | None:
     Returns
     -------
     str or None
-        64 hexadecimal digits, which change with the sources, the versions of `PACKAGES`, Python and the platform. None if
+        40 hexadecimal digits, which change with the sources, the versions of `PACKAGES`, Python and the platform. None if
         results must not be cached: a function was defined in a notebook or terminal, where its source can change unnoticed,
         or holds values that no source shows (a closure, a partial function), or a source changed after it was loaded.
     """
@@ -68,118 +66,69 @@ def version(*code: str | Callable, alone: str = "") -> str | None:
         return None
     names = tuple(sorted(names))
     with _PARSE_LOCK:
-        return None if any(map(_is_changed, _files(names, alone))) else _version(names, alone)
+        try:
+            is_changed = any(file.stat().st_mtime > LOADED for file in _files(names, alone).values())
+        except OSError:  # a source is gone
+            return None
+        return None if is_changed else _version(names, alone)
 
 
 @functools.cache
 def _version(names: tuple[str, ...], alone: str) -> str:
-    digest = hashlib.sha256(f"{platform.system()} {platform.machine()} {sys.version_info[:2]}".encode())
-    for package in PACKAGES:
-        digest.update(f"{package} {package_version(package)}\n".encode())
-    sources = _with_imports(names) | {name: _source(name) for name in (alone, PACKAGE) if name}
-    sources |= {parent: _source(parent) for name in sources for parent in _parents(name)}
-    for name, source in sorted(sources.items()):
-        digest.update(f"{name} {hashlib.sha256(source).hexdigest()}\n".encode())
-    return digest.hexdigest()
-
-
-def _with_imports(names: tuple[str, ...]) -> dict[str, bytes]:
-    """Sources by name of modules and of all modules of the study that they import."""
-    sources: dict[str, bytes] = {}
-    waiting = list(names)
-    while waiting:
-        name = waiting.pop()
-        if name not in sources:
-            sources[name] = _source(name)
-            waiting += [other for other in imported(sources[name]) if other not in sources]
-    return sources
+    packages = {package: package_version(package) for package in PACKAGES}
+    sources = {name: file.read_bytes() for name, file in _files(names, alone).items()}
+    machine = [platform.system(), platform.machine(), *sys.version_info[:2]]
+    return joblib.hash([packages, sources, machine], hash_name="sha1")
 
 
 @functools.cache
-def _files(names: tuple[str, ...], alone: str) -> list[Path]:
-    return [_file(name) for name in [*_with_imports(names), alone] if name]
-
-
-def _parents(name: str) -> list[str]:
-    """Packages of the study that are imported with a module: of ``ser_utils.a.b`` this is ``ser_utils.a``."""
-    parts = name.split(".")
-    return [".".join(parts[:n]) for n in range(2, len(parts))] if parts[0] == PACKAGE else []
+def _files(names: tuple[str, ...], alone: str) -> dict[str, Path]:
+    """Sources, by name, of modules, of all modules of the study that they import, and of the packages that hold these."""
+    files: dict[str, Path] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in files:
+            files[name] = _file(name)
+            waiting += imported(files[name].read_bytes())
+    inside = [name for name in [*files, alone, PACKAGE] if name.split(".")[0] == PACKAGE]
+    return files | {part: _file(part) for name in inside for part in accumulate(name.split("."), "{}.{}".format)}
 
 
 def _file(name: str) -> Path:
-    """Path of a module's source, found without importing it, as TensorFlow takes seconds."""
-    if name.partition(".")[0] != PACKAGE:
-        return Path(importlib.util.find_spec(name).origin)
-    place = FOLDER.parent.joinpath(*name.split("."))
-    return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
-
-
-def _is_changed(path: Path) -> bool:
-    try:
-        return path.stat().st_mtime > LOADED
-    except OSError:
-        return True
-
-
-def _source(name: str) -> bytes:
-    return _file(name).read_bytes()
+    """Path of a module's source, found without importing more than its package, as TensorFlow takes seconds."""
+    return Path(importlib.util.find_spec(name).origin)
 
 
 def imported(source: bytes | str) -> list[str]:
     """Names of the study's modules that a source imports; all of them where it is not plain Python.
 
-    A name that is imported from a package, or used as ``package.name``, stands for the module that the package's ``__init__``
-    exports it from. A package that is used in any other way stands for all of its modules.
+    A package stands for those of its modules from which its ``__init__`` exports a name that the source imports or uses as
+    an attribute; if there is none, for all of its modules.
     """
-    here = set(modules())
+    here = modules()
     try:
-        tree = ast.parse(source)
+        nodes = list(ast.walk(ast.parse(source)))
     except SyntaxError:  # a mistake, which the notebook's page will show, or a line for IPython
-        return sorted(here)
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            for alias in node.names:
-                module = f"{node.module}.{alias.name}"
-                if module not in here:
-                    names |= _exporting(node.module, {alias.name}, here)
-                elif _is_package(module):
-                    names |= _exporting(module, _attributes(tree, alias.asname or alias.name), here)
-                else:
-                    names.add(module)
-        elif isinstance(node, ast.Import):
-            for alias in node.names:
-                names |= _exporting(alias.name, None, here)
-    return sorted(names)
+        return here
+    attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    imports = [f"{node.module}.{alias.name}" for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names]
+    imports += [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    found: set[str] = set()
+    for module in imports:
+        used = attributes
+        if module not in here:
+            module, _, name = module.rpartition(".")
+            used = {name}
+        if module in here:
+            exporting = {f"{module}.{other}" for other, names in _exports(module) if used & {other, *names}}
+            found |= exporting or {other for other in here if other == module or other.startswith(f"{module}.")}
+    return sorted(found)
 
 
-def _attributes(tree: ast.AST, name: str) -> set[str] | None:
-    """The attributes of a name that a source uses; None where it uses the name by itself, too."""
-    uses = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == name]
-    attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.value in uses]
-    return {node.attr for node in attributes} if len(attributes) == len(uses) else None
-
-
-def _exporting(module: str, attributes: set[str] | None, here: set[str]) -> set[str]:
-    """The modules behind some attributes of a module or package; behind all that it has where `attributes` is None."""
-    if module == PACKAGE or module not in here:
-        return set()
-    if not _is_package(module):
-        return {module}
-    inside = {name for name in here if name == module or name.startswith(f"{module}.")}
-    exports = _exports(module) if attributes is not None else {}
-    if attributes is None or not attributes <= set(exports):
-        return inside
-    return {f"{module}.{exports[name]}" for name in attributes}
-
-
-def _is_package(module: str) -> bool:
-    return _file(module).name == "__init__.py"
-
-
-def _exports(package: str) -> dict[str, str]:
-    """Public names of a package by the modules that define them: the ``submod_attrs`` of its ``lazy_loader.attach``."""
-    for node in ast.walk(ast.parse(_source(package))):
-        if isinstance(node, ast.keyword) and node.arg == "submod_attrs":
-            return {name: module for module, names in ast.literal_eval(node.value).items() for name in names}
-    return {}
+@functools.cache
+def _exports(module: str) -> list[tuple[str, set[str]]]:
+    """Modules of a package, each with the names that the package exports from it by ``lazy_loader.attach``."""
+    nodes = ast.walk(ast.parse(_file(module).read_bytes()))
+    exports = [ast.literal_eval(node.value) for node in nodes if isinstance(node, ast.keyword) and node.arg == "submod_attrs"]
+    return [(name, set(names)) for one in exports for name, names in one.items()]

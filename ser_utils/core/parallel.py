@@ -23,8 +23,6 @@ from ser_utils.core.errors import StudyError
 Result = TypeVar("Result")
 CONNECT_S = 5
 """Seconds to wait for the answer of a scheduler, and as many again for its first worker."""
-MAX_GREETING_BYTES = 4096
-"""Upper limit of the first message that is read from a scheduler; that of Dask has about 60 bytes."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +59,7 @@ def parallel_map(
     """
     n_jobs = execution.n_jobs
     if execution.scheduler:
-        client = connect(execution.scheduler)
-        backend = joblib.parallel_config(backend="dask", client=client)
+        backend = joblib.parallel_config(backend="dask", client=connect(execution.scheduler))
     elif joblib.effective_n_jobs(n_jobs) == 1:
         return (function(*task) for task in tasks)
     elif threads:
@@ -91,64 +88,54 @@ def _exit_with_parent(parent: int) -> None:
 
 
 def check_address(scheduler: str) -> None:
-    """Check that a Dask scheduler answers at an address. Dask itself would wait without limit for a silent server.
+    """Check that a Dask scheduler answers at an address.
 
     Raises
     ------
     StudyError
         The text is no address, nothing answers, or what answers is no Dask scheduler.
     """
+    _open_client(scheduler).close()
+
+
+def _open_client(scheduler: str):
+    from distributed import Client
+
+    logging.getLogger("distributed").setLevel("CRITICAL")  # no messages about workers that join or leave
     try:
         parts = urlsplit(scheduler)
-        address = (parts.hostname, parts.port)
-    except ValueError:
-        address = (None, None)
-    if None in address or parts.scheme != "tcp":
-        raise StudyError(f"SCHEDULER is {scheduler!r}: expected an address such as tcp://host:8786.")
-    try:
-        with socket.create_connection(address, timeout=CONNECT_S) as connection, connection.makefile("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")  # Dask sends first: eight bytes hold the length
-            greeting = stream.read(length) if length < MAX_GREETING_BYTES else b""
-    except OSError as error:
+        with socket.create_connection((parts.hostname, parts.port), timeout=CONNECT_S) as connection:
+            connection.recv(1)  # a scheduler sends first; Dask's client would wait without limit for a silent server
+        return Client(scheduler, timeout=CONNECT_S, set_as_default=False)
+    except (OSError, ValueError) as error:
         raise StudyError(
-            f"No Dask scheduler answers at {scheduler} ({error.strerror or error}): start one with `dask scheduler`, "
-            "or leave SCHEDULER empty to run on this machine."
+            f"No Dask scheduler answers at {scheduler} ({getattr(error, 'strerror', None) or error}): start one with `dask "
+            "scheduler` and set SCHEDULER to its address, such as tcp://host:8786, or to nothing for this machine."
         ) from error
-    if b"pickle-protocol" not in greeting:
-        raise StudyError(f"What answers at {scheduler} is no Dask scheduler.")
+    except Exception as error:  # another service, or another version of Dask, can raise anything
+        raise StudyError(f"What answers at {scheduler} is no Dask scheduler of this version of Dask.") from error
 
 
 @functools.lru_cache(maxsize=1)
 def connect(scheduler: str):
-    """Return a client of the cluster, after checking that all its workers have this version of the study."""
-    from distributed import Client
+    """Return a client of the cluster, after checking that all its workers have this version of the study.
 
-    check_address(scheduler)
-    own_version = _version()
-    if own_version is None:
-        raise StudyError(
-            "The study's code was changed since it was loaded here: start again, to compute the same on a cluster."
-        )
-    logging.getLogger("distributed").setLevel("CRITICAL")  # no messages about workers that join or leave
-    try:
-        client = Client(scheduler, timeout=CONNECT_S, set_as_default=False)
-    except Exception as error:  # another version of Dask, or a worker, can raise anything
-        raise StudyError(f"What answers at {scheduler} is no Dask scheduler of this version of Dask.") from error
+    Dask's own check of versions only warns, and does not see the sources of the study.
+    """
+    client = _open_client(scheduler)
     with contextlib.suppress(TimeoutError):
         client.wait_for_workers(1, timeout=CONNECT_S)
-    versions = client.run(_version, on_error="return")  # an error counts as another version: a worker without the study
-    if not versions:
-        client.close()
+    version, versions = _version(), client.run(_version, on_error="return")  # without the study, a worker returns an error
+    others = [address for address, other in versions.items() if other != version or version is None]
+    if versions and not others:
+        return client
+    client.close()
+    if versions:
         raise StudyError(
-            f"The scheduler at {scheduler} has no workers: start some with `dask worker {scheduler} --nthreads 1`."
+            f"{len(others)} of {len(versions)} workers have another version of the study or its packages, first {others[0]}: "
+            "start the study and all workers again, from the same commit and lock."
         )
-    if others := [address for address, version in versions.items() if version != own_version]:
-        client.close()
-        raise StudyError(
-            f"{len(others)} of {len(versions)} workers have another version of the study or its packages, first "
-            f"{others[0]}: start workers from the same commit and lock."
-        )
-    return client
+    raise StudyError(f"The scheduler at {scheduler} has no workers: start some with `dask worker {scheduler} --nthreads 1`.")
 
 
 def run_on_workers(scheduler: str, function: Callable[..., Result], *args: object) -> list[Result]:
@@ -158,5 +145,4 @@ def run_on_workers(scheduler: str, function: Callable[..., Result], *args: objec
 
 def _version() -> str | None:
     """Version of all code of the study, which workers must share with the client."""
-
     return code_version.version(*code_version.modules())
