@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ser_utils.core.paths import write_aside
-from ser_utils.evaluation.texts import interval_label
+from ser_utils.evaluation.texts import interval_label, percent
 
 plt.style.use(Path(__file__).with_name("ser.mplstyle"))
 
