@@ -310,11 +310,10 @@ def entries():
     [
         lambda entry: entry[:-7] + bytes([entry[-7] ^ 1]) + entry[-6:],
         lambda entry: entry[: len(entry) // 2],
-        lambda entry: entry[:10],
         lambda entry: b"",
         lambda entry: entry + b"\0",
     ],
-    ids=["a bit flipped", "cut off", "cut off in the checksum", "empty", "longer"],
+    ids=["a bit flipped", "cut off", "empty", "longer"],
 )
 def test_a_corrupt_entry_is_detected_and_only_it_is_recomputed(computed, corrupt):
     first = table_of()
