@@ -3,8 +3,9 @@
 Two steps are faster: the candidates of all frames are weighted at once, and the Viterbi search considers only F0 values within
 reach in 10 ms. Two things are added: multichannel input, and the exact period instead of the nearest tenth of a semitone.
 
-`benchmarks/f0.py`, on 196 clips of EMOVO: 31 ms of CPU time per clip against 139 ms of `librosa.pyin` in steps of 0.25 semitones, so
-the functionals are 21 against 7 times as fast as the plain definitions. The UAR on inner folds is the same (0.472 and 0.474).
+`benchmarks/f0.py` on EMOVO: 31 ms of CPU time per clip against 139 ms of `librosa.pyin` in steps of 0.25 semitones (40 clips).
+The functionals are 21 times as fast as the plain definitions with this module, 7 times with that one. On inner folds of 196
+clips, the UAR of a logistic regression is 0.472 with this module and 0.474 with that one.
 """
 
 import functools
