@@ -72,7 +72,7 @@ def original38_clip(path: Path, *, rng: np.random.Generator) -> np.ndarray:
 
 
 def functionals(y: np.ndarray, sr: int, f0: Callable | None = None) -> dict[str, float]:
-    """Compute all functionals by their definitions; see `ser_utils.features.functionals` and `ser_utils.features.glossary`.
+    """Compute all functionals by their definitions; see `ser_utils.features.functionals` and its ``glossary.csv``.
 
     Parameters
     ----------

@@ -6,15 +6,15 @@ import numpy as np
 from ser_utils.features.f0 import F0_MAX_HZ, F0_MIN_HZ, HOP, MAX_LAG, MIN_LAG, SR, WIN_F0
 
 
-def pyin_f0(y: np.ndarray, *, frame_length: int = WIN_F0) -> tuple[np.ndarray, np.ndarray]:
-    """Estimate F0 by librosa's pYIN (Mauch and Dixon, 2014) from the mean of the channels' waveforms.
+def pyin_f0(y: np.ndarray, *, resolution: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
+    """Estimate F0 by librosa's pYIN (Mauch and Dixon, 2014) from the mean of the channels' waveforms, in frames of `WIN_F0`.
 
     Parameters
     ----------
     y : np.ndarray [shape=(n_channels, n)]
         As `benchmarks.plain.prepared` returns it.
-    frame_length : int
-        In samples; frames are centred on every `HOP`-th sample, as in `ser_utils`.
+    resolution : float
+        Step of F0 in semitones.
 
     Returns
     -------
@@ -22,7 +22,7 @@ def pyin_f0(y: np.ndarray, *, frame_length: int = WIN_F0) -> tuple[np.ndarray, n
         F0 in Hz and probability of voicing, NaN in unvoiced frames.
     """
     f0_hz, voiced, probability = librosa.pyin(
-        y.mean(axis=0), fmin=F0_MIN_HZ, fmax=F0_MAX_HZ, sr=SR, frame_length=frame_length, hop_length=HOP
+        y.mean(axis=0), fmin=F0_MIN_HZ, fmax=F0_MAX_HZ, sr=SR, frame_length=WIN_F0, hop_length=HOP, resolution=resolution
     )
     return f0_hz, np.where(voiced, probability, np.nan)
 

@@ -35,17 +35,14 @@ def f0_hz(y):
 
 
 def test_default_strengths_are_the_original_studys():
-    assert {name: value for name, value in STRENGTHS.items() if name != "shift_max_s"} == {
+    rolled_s = 5_000 / 48_000  # 5 x 1000 samples at 48 kHz
+    expected = {
         "noise_amplitude": 0.035,
         "stretch_rate": 0.8,
         "pitch_steps": 0.7,
+        "shift_max_s": pytest.approx(rolled_s, abs=0.005),
     }
-    assert STRENGTHS["shift_max_s"] == pytest.approx(5_000 / 48_000, abs=0.005)  # rolled by 5 x 1000 samples at 48 kHz
-
-
-def test_original_is_the_recording_itself():
-    y = voice()
-    np.testing.assert_array_equal(changed(ORIGINAL, y), y)
+    assert expected == STRENGTHS
 
 
 @pytest.mark.parametrize("variant", AUGMENTATIONS)
@@ -75,46 +72,25 @@ def test_noise_amplitude_is_uniform_up_to_a_share_of_the_highest_sample():
     assert shares.max() < 1.03 and shares.max() > 0.95
     assert shares.min() < 0.05
     assert shares.mean() == pytest.approx(0.5, abs=0.07)
+    double = changed("noise", y, noise_amplitude=0.07) - y
+    np.testing.assert_allclose(double, 2 * (changed("noise", y) - y), atol=1e-6)
 
 
-def test_noise_grows_with_the_recording_and_with_its_strength():
-    y = voice()
-    noise = changed("noise", y) - y
-    np.testing.assert_allclose(changed("noise", 2 * y) - 2 * y, 2 * noise, atol=1e-6)
-    np.testing.assert_allclose(changed("noise", y, noise_amplitude=0.07) - y, 2 * noise, atol=1e-6)
-    np.testing.assert_array_equal(changed("noise", y, noise_amplitude=0.0), y)
-
-
-@pytest.mark.parametrize("rate", [0.8, 1.25])
-def test_stretch_changes_tempo_and_keeps_pitch(rate):
-    made = changed("stretch", stretch_rate=rate)
+@pytest.mark.parametrize(
+    ("variant", "rate", "steps"),
+    [
+        ("stretch", 0.8, 0),
+        ("stretch", 1.25, 0),
+        ("pitch", 1, 0.7),
+        ("pitch", 1, -3.0),
+        ("pitch", 1, 12.0),
+        ("stretch_pitch", 0.8, 0.7),
+    ],
+)
+def test_tempo_and_pitch_change_by_the_strengths(variant, rate, steps):
+    made = changed(variant, stretch_rate=rate, pitch_steps=steps)
     assert made.size / voice().size == pytest.approx(1 / rate, abs=1e-4)
-    assert f0_hz(made) == pytest.approx(f0_hz(voice()), rel=0.003)
-
-
-@pytest.mark.parametrize("steps", [0.7, -3.0, 12.0])
-def test_pitch_changes_pitch_and_keeps_tempo(steps):
-    made = changed("pitch", pitch_steps=steps)
-    assert made.size == voice().size
     assert f0_hz(made) / f0_hz(voice()) == pytest.approx(2 ** (steps / 12), rel=0.006)
-
-
-def test_stretch_pitch_does_both():
-    made = changed("stretch_pitch")
-    assert made.size / voice().size == pytest.approx(1.25, abs=1e-4)
-    assert f0_hz(made) / f0_hz(voice()) == pytest.approx(2 ** (0.7 / 12), rel=0.006)
-
-
-def mel_levels(y):
-    """Return the mean level in dB of each of 40 mel bands."""
-    return librosa.power_to_db(librosa.feature.melspectrogram(y=y, sr=SR, n_mels=40, fmax=2_000).mean(axis=1))
-
-
-def test_one_vocoder_has_the_mel_spectrum_of_two():
-    once, twice = changed("stretch_pitch"), changed("pitch", changed("stretch"))
-    assert once.size == twice.size
-    assert np.abs(mel_levels(once) - mel_levels(twice)).max() < 3  # the second vocoder smears and attenuates
-    assert np.abs(mel_levels(once) - mel_levels(changed("stretch"))).max() > 5
 
 
 @pytest.mark.parametrize(
@@ -142,78 +118,45 @@ def test_shift_is_a_roll_by_up_to_its_strength_either_way():
     assert abs(rolls.mean()) < 200
 
 
-def test_shift_by_zero_changes_nothing():
-    np.testing.assert_array_equal(changed("shift", shift_max_s=0), voice())
-
-
 @pytest.mark.parametrize("variant", ["noise", "shift"])
-def test_randomness_depends_on_clip_and_seed_alone(variant):
+def test_randomness_depends_on_clip_variant_and_seed_alone(variant, monkeypatch):
     first = {name: changed(variant, clip=name) for name in NAMES[:3]}
     np.random.seed(1)  # the state of numpy's global generator has no effect
     for name in reversed(NAMES[:3]):
         np.testing.assert_array_equal(changed(variant, clip=name), first[name])
-    assert not np.array_equal(changed(variant, clip=NAMES[0]), changed(variant, clip=NAMES[1]))
-    assert not np.array_equal(changed(variant, seed=0), changed(variant, seed=1))
+    monkeypatch.setitem(AUGMENTATIONS, "again", AUGMENTATIONS[variant])
+    for other in (changed(variant, clip=NAMES[1]), changed("again", clip=NAMES[0]), changed(variant, clip=NAMES[0], seed=1)):
+        assert not np.array_equal(other, first[NAMES[0]])
 
 
-def test_variants_of_a_clip_draw_independently(monkeypatch):
-    monkeypatch.setitem(AUGMENTATIONS, "noise_again", Augmentation(augmentation.noise))
-    assert not np.array_equal(changed("noise"), changed("noise_again"))
-
-
-def test_numpys_global_generator_is_not_used():
-    np.random.seed(3)
-    expected = np.random.uniform()
-    np.random.seed(3)
-    for variant in AUGMENTATIONS:
-        changed(variant, voice(duration_s=0.3))
-    assert np.random.uniform() == expected
-
-
-def test_a_registry_entry_is_enough_for_a_new_augmentation(monkeypatch):
-    monkeypatch.setitem(AUGMENTATIONS, "backwards", Augmentation(lambda y, sr, rng, strengths: y[::-1]))
-    np.testing.assert_array_equal(changed("backwards"), voice()[::-1])
-    check_variants(["backwards"])
-
-
-@pytest.mark.parametrize("call", [lambda: changed("echo"), lambda: check_variants(["noise", "echo"])])
-def test_unknown_augmentation_is_named_with_the_known_ones(call):
-    with pytest.raises(
-        StudyError, match="Unknown augmentation 'echo': expected one of noise, stretch, pitch, stretch_pitch, shift."
-    ):
-        call()
-
-
-def test_an_augmentation_listed_twice_or_the_original_is_refused():
-    with pytest.raises(StudyError, match="'noise' is listed twice"):
-        check_variants(["noise", "shift", "noise"])
-    with pytest.raises(StudyError, match="'original' is not an augmentation"):
-        check_variants(["original", "noise"])
+@pytest.mark.parametrize(
+    ("variants", "text"),
+    [
+        (["noise", "echo"], "Unknown augmentation 'echo': expected one of noise, stretch, pitch, stretch_pitch, shift."),
+        (["noise", "shift", "noise"], "'noise' is listed twice"),
+        ([ORIGINAL, "noise"], "'original' is not an augmentation"),
+    ],
+)
+def test_bad_variants_are_refused(variants, text):
+    check_variants(list(AUGMENTATIONS))
+    with pytest.raises(StudyError, match=text):
+        check_variants(variants)
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("noise_amplitude", -0.1),
-        ("noise_amplitude", float("nan")),
         ("stretch_rate", 0),
-        ("stretch_rate", -1),
         ("stretch_rate", float("inf")),
         ("pitch_steps", float("nan")),
-        ("shift_max_s", -0.01),
-        ("shift_max_s", float("inf")),
+        ("shift_max_s", -1),
     ],
 )
 def test_bad_strength_is_named_with_what_was_expected(name, value):
+    check_strengths({"noise_amplitude": 0, "stretch_rate": 0.01, "pitch_steps": -12, "shift_max_s": 0})
     with pytest.raises(StudyError, match=f"^{name.upper()} is {re.escape(str(value))}: expected .+\\.$"):
         check_strengths(STRENGTHS | {name: value})
-
-
-def test_good_strengths_pass():
-    check_variants([])
-    check_variants(list(AUGMENTATIONS))
-    check_strengths(STRENGTHS)
-    check_strengths({"noise_amplitude": 0, "stretch_rate": 0.01, "pitch_steps": -12, "shift_max_s": 0})
 
 
 # Multichannel recordings
@@ -262,19 +205,14 @@ def test_a_variant_depends_on_its_declared_settings_only(variant):
         assert declared == matters, change
 
 
-def test_an_entry_depends_on_all_strengths_and_is_random_by_default():
+def test_an_entry_depends_on_all_strengths_and_is_random_by_default_and_the_original_on_nothing():
+    settings = {"strengths": STRENGTHS, "clip": "a.wav", "seed": 3}
     entry = Augmentation(lambda y, sr, rng, strengths: y)
-    assert entry.strengths == tuple(STRENGTHS) and entry.is_random
-    settings = {"clip": "a.wav", "seed": 3}
-    assert augmentation.depends_on(entry, strengths=STRENGTHS, **settings) == STRENGTHS | settings
+    assert augmentation.depends_on(entry, **settings) == STRENGTHS | {"clip": "a.wav", "seed": 3}
+    assert augmentation.depends_on(None, **settings) == {}
 
 
-def test_the_original_depends_on_no_setting():
-    assert augmentation.depends_on(None, strengths=STRENGTHS, clip="a.wav", seed=3) == {}
-
-
-def test_an_entry_that_is_not_registered_can_be_passed():
-    entry = Augmentation(lambda y, sr, rng, strengths: y[::-1], strengths=(), is_random=False)
-    reversed_y = augment(voice(), sr=SR, variant="backwards", strengths=STRENGTHS, clip="a.wav", seed=0, entry=entry)
-    np.testing.assert_array_equal(reversed_y, voice()[::-1])
-    assert augmentation.depends_on(entry, strengths=STRENGTHS, clip="a.wav", seed=3) == {}
+def test_a_strength_that_is_used_and_not_declared_fails():
+    entry = Augmentation(augmentation.stretch_pitch, strengths=("stretch_rate",), is_random=False)
+    with pytest.raises(KeyError, match="pitch_steps"):
+        augment(voice(), sr=SR, variant="forgotten", strengths=STRENGTHS, clip="a.wav", seed=0, entry=entry)

@@ -17,7 +17,6 @@ from ser_utils.core.parallel import Execution
 from ser_utils.core.tables import ORIGINAL
 from ser_utils.features import extraction, short_time
 from ser_utils.features.augmentation import AUGMENTATIONS, STRENGTHS, Augmentation, augment
-from ser_utils.features.functionals import functionals, names
 from ser_utils.features.original38 import NAMES, original38
 from ser_utils.features.registry import FEATURE_SETS, FeatureSet, write_features
 
@@ -117,13 +116,6 @@ def test_rows_do_not_depend_on_order_other_rows_or_processes(table):
     pd.testing.assert_frame_equal(alone, expected.loc[alone.index], check_exact=True)
 
 
-def test_another_seed_changes_only_the_random_variants(table):
-    other = table_of(FILES[:1], variants=["noise"], seed=1)
-    seed0, seed1 = (t.query("file == @FILES[0]").set_index("variant")[list(NAMES)] for t in (table, other))
-    assert (seed0.loc[ORIGINAL] == seed1.loc[ORIGINAL]).all()
-    assert (seed0.loc["noise"] != seed1.loc["noise"]).mean() > 0.9
-
-
 def test_several_sets_at_once_equal_one_at_a_time():
     together = tables_of(FILES[:2], features=SETS, variants=["noise"])
     assert list(together) == list(SETS)
@@ -161,13 +153,6 @@ def test_a_clip_is_read_once_and_each_frame_of_a_variant_transformed_once(monkey
 
 
 # Registration
-
-
-def test_a_registry_entry_is_enough_for_a_new_set(monkeypatch):
-    monkeypatch.setitem(FEATURE_SETS, "peak", FeatureSet(("peak",), 16_000, lambda y, sr: np.array([np.abs(y).max()])))
-    made = table_of(FILES[:1], variants=[], features="peak")
-    assert made.columns.tolist() == ["file", "variant", "peak"]
-    assert made.peak[0] == np.abs(read_audio(DEMO / FILES[0])[0]).max()
 
 
 def extremes(y, sr):
@@ -216,21 +201,19 @@ def test_recording_that_went_silent_is_named(tmp_path, n_jobs):
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_recording_that_changes_while_the_study_runs_is_named(corpus, monkeypatch, n_jobs):
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes() + b"\0"), "was changed while the study ran: run it again."),
+        (lambda path: path.unlink(), "is not there any more: run 01_explore again."),
+    ],
+    ids=["changed", "deleted"],
+)
+def test_recording_that_changes_while_the_study_runs_is_named(corpus, monkeypatch, n_jobs, change, text):
     before = paths.file_hashes(corpus, FILES)
     monkeypatch.setattr(extraction, "file_hashes", lambda root, files: before)
-    with (corpus / FILES[1]).open("ab") as file:
-        file.write(b"\0")
-    with pytest.raises(StudyError, match=f"^{FILES[1]} was changed while the study ran: run it again.$"):
-        table_of(root=corpus, n_jobs=n_jobs)
-
-
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_recording_that_goes_away_while_the_study_runs_is_named(corpus, monkeypatch, n_jobs):
-    before = paths.file_hashes(corpus, FILES)
-    monkeypatch.setattr(extraction, "file_hashes", lambda root, files: before)
-    (corpus / FILES[2]).unlink()
-    with pytest.raises(StudyError, match=f"^{FILES[2]} is not there any more: run 01_explore again.$"):
+    change(corpus / FILES[1])
+    with pytest.raises(StudyError, match=f"^{FILES[1]} {text}$"):
         table_of(root=corpus, n_jobs=n_jobs)
 
 
@@ -327,11 +310,10 @@ def entries():
     [
         lambda entry: entry[:-7] + bytes([entry[-7] ^ 1]) + entry[-6:],
         lambda entry: entry[: len(entry) // 2],
-        lambda entry: entry[:10],
         lambda entry: b"",
         lambda entry: entry + b"\0",
     ],
-    ids=["a bit flipped", "cut off", "cut off in the checksum", "empty", "longer"],
+    ids=["a bit flipped", "cut off", "empty", "longer"],
 )
 def test_a_corrupt_entry_is_detected_and_only_it_is_recomputed(computed, corrupt):
     first = table_of()
@@ -345,15 +327,6 @@ def test_a_corrupt_entry_is_detected_and_only_it_is_recomputed(computed, corrupt
     pd.testing.assert_frame_equal(second, first, check_exact=True)
     assert entry.read_bytes() == intact, "rewritten"
     table_of()
-    assert len(computed) == 1
-
-
-def test_an_entry_does_not_pass_for_another(computed):
-    first = table_of()
-    computed.clear()
-    entry, other = entries()[2:4]
-    entry.write_bytes(other.read_bytes())
-    pd.testing.assert_frame_equal(table_of(), first, check_exact=True)
     assert len(computed) == 1
 
 
@@ -412,7 +385,7 @@ def stereo(path, delay=6):
     return two
 
 
-def test_channels_are_kept_on_demand(tmp_path):
+def test_channels_are_kept_on_demand_and_their_mix_is_checked(tmp_path):
     two = stereo(tmp_path / "a.wav")
     y, sr = read_audio(tmp_path / "a.wav", mono=False)
     assert (sr, y.dtype) == (SR, np.float32)
@@ -421,19 +394,11 @@ def test_channels_are_kept_on_demand(tmp_path):
     kept, mixed = (read_audio(tmp_path / "a.wav", sr=16_000, mono=mono)[0] for mono in (False, True))
     assert kept.shape == (2, mixed.size)
     np.testing.assert_allclose(kept.mean(axis=0), mixed, atol=1e-5)
-
-
-def test_one_channel_is_kept_as_one(tmp_path):
-    sf.write(tmp_path / "a.wav", stereo(tmp_path / "b.wav")[0, : SR // 2], SR)
-    y, _ = read_audio(tmp_path / "a.wav", mono=False)
-    assert y.shape == (1, SR // 2)
-
-
-def test_the_mix_of_channels_is_checked(tmp_path):
-    y = stereo(tmp_path / "b.wav")[0]
-    sf.write(tmp_path / "a.wav", np.stack([y, -y], axis=1), SR, subtype="FLOAT")
+    sf.write(tmp_path / "one.wav", two[0], SR)
+    assert read_audio(tmp_path / "one.wav", mono=False)[0].shape == (1, two.shape[1])
+    sf.write(tmp_path / "cancels.wav", np.stack([two[0], -two[0]], axis=1), SR, subtype="FLOAT")
     with pytest.raises(AudioError, match="silent"):
-        read_audio(tmp_path / "a.wav", mono=False)
+        read_audio(tmp_path / "cancels.wav", mono=False)
 
 
 def test_a_set_gets_mixed_or_separate_channels_as_declared(tmp_path, monkeypatch):
@@ -442,12 +407,3 @@ def test_a_set_gets_mixed_or_separate_channels_as_declared(tmp_path, monkeypatch
         monkeypatch.setitem(FEATURE_SETS, "ndim", FeatureSet(("ndim",), SR, lambda y, sr: np.array([y.ndim]), mono))
         made = table_of(["a.wav"], root=tmp_path, features="ndim", variants=list(AUGMENTATIONS))
         assert (made["ndim"] == (1 if mono else 2)).all()
-
-
-def test_functionals_are_a_registered_set_that_keeps_channels(tmp_path):
-    stereo(tmp_path / "a.wav")
-    made = table_of(["a.wav"], root=tmp_path, features="functionals", variants=["noise"])
-    assert list(made.columns) == ["file", "variant", *names()]
-    y, sr = read_audio(tmp_path / "a.wav", sr=16_000, mono=False)
-    np.testing.assert_allclose(made[list(names())].to_numpy()[0], functionals(y, sr), rtol=1e-4, atol=1e-4)
-    assert (made.iloc[0, 2:] != made.iloc[1, 2:]).mean() > 0.5

@@ -2,20 +2,21 @@
 
 import re
 import warnings
+from itertools import pairwise
 
 import librosa
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.signal import lfilter
 
 from ser_utils.core import paths
 from ser_utils.core.audio import read_audio
-from ser_utils.features import glossary
 from ser_utils.features.f0 import N_PITCH, WIN_F0, best_path
 from ser_utils.features.functionals import describe_functionals, functionals, names, statistics
 from ser_utils.features.low_level_descriptors import N_FFT_LONG, cepstral_peak_prominence, extract_llds, prepare
-from ser_utils.features.prosody import f0_steps
-from ser_utils.features.spectra import HZ, mel_llds, shape_llds
+from ser_utils.features.prosody import MODULATION_HZ, f0_steps
+from ser_utils.features.spectra import CONTRAST_HZ, HZ, SLOPE_HZ, mel_llds, shape_llds
 
 pytestmark = pytest.mark.numeric
 
@@ -62,25 +63,13 @@ def spread():
 # F0
 
 
-@pytest.mark.parametrize("f0_hz", [150.0, 220.0, 300.0, 440.0, 580.0])
-def test_f0_of_a_pure_tone_within_one_percent(f0_hz):
-    c = llds_of(voice(f0_hz, harmonics=1))
-    assert c.voiced.mean() > 0.95
-    np.testing.assert_allclose(100 * 2 ** (c.f0_st[c.voiced][3:-3] / 12), f0_hz, rtol=0.01)
-
-
-@pytest.mark.parametrize("f0_hz", [65.0, 80.0, 110.0, 150.0, 220.0, 300.0, 440.0, 580.0])
-@pytest.mark.parametrize("harmonics", [5, 20])
-def test_f0_of_a_harmonic_tone_within_one_percent(f0_hz, harmonics):
-    c = llds_of(voice(f0_hz, harmonics=harmonics))
-    assert c.voiced.mean() > 0.95
-    np.testing.assert_allclose(100 * 2 ** (c.f0_st[c.voiced][3:-3] / 12), f0_hz, rtol=0.01)
-
-
-@pytest.mark.parametrize("f0_hz", [65.0, 80.0, 110.0])
-def test_low_hum_is_not_taken_for_a_high_voice(f0_hz):
-    c = llds_of(voice(f0_hz, harmonics=1))
-    np.testing.assert_allclose(100 * 2 ** (c.f0_st[c.voiced] / 12), f0_hz, rtol=0.05)
+@pytest.mark.parametrize("f0_hz", [65.0, 110.0, 220.0, 580.0])
+@pytest.mark.parametrize("harmonics", [1, 5, 20])
+def test_f0_of_a_tone(f0_hz, harmonics):
+    llds = llds_of(voice(f0_hz, harmonics=harmonics))
+    low_hum = harmonics == 1 and f0_hz < 150
+    assert low_hum or llds.voiced.mean() > 0.95
+    np.testing.assert_allclose(100 * 2 ** (llds.f0_st[llds.voiced][3:-3] / 12), f0_hz, rtol=0.05 if low_hum else 0.01)
 
 
 def test_f0_of_a_voice_without_its_fundamental():
@@ -101,8 +90,8 @@ def test_level_of_f0_is_in_semitones_above_100_hz_and_its_shape_is_not():
 def test_slope_and_range_of_a_glide(semitones):
     found = named(voice(glide(semitones, duration_s=1.5), duration_s=1.5))
     per_second = semitones / 1.5
-    assert found["f0_slope"] == pytest.approx(per_second, rel=0.03)
-    assert found["f0_segment_slope"] == pytest.approx(per_second, rel=0.03)
+    for name in ("f0_slope", "f0_segment_slope"):
+        assert found[name] == pytest.approx(per_second, rel=0.03)
     assert found["f0_delta_mean"] == pytest.approx(per_second / 100, rel=0.05)
     assert found["f0_delta"] == pytest.approx(abs(per_second) / 100, rel=0.15)
     assert found["f0_range"] == pytest.approx(0.9 * abs(semitones), rel=0.05)
@@ -131,21 +120,6 @@ def test_tremor_shakes_f0():
     assert shaken["f0_std"] == pytest.approx(smoothed * 0.5 / np.sqrt(2), rel=0.15)
     assert still["f0_std"] < 0.02
     assert shaken["f0_jitter"] > 5 * still["f0_jitter"]
-
-
-def test_f0_agrees_with_pyin_on_the_demo(clips):
-    distances = []
-    for y in clips:
-        c = llds_of(y)
-        f0_hz, voiced, _ = librosa.pyin(y, fmin=65, fmax=600, sr=SR, frame_length=1024, hop_length=160, resolution=0.25)
-        pyin = 12 * np.log2(np.where(voiced, f0_hz, np.nan) / 100)
-        # The LLDs begin at the first active frame; its position is the shift at which both agree best.
-        shifts = [np.abs(pyin[i : i + len(c.f0_st)] - c.f0_st)[c.voiced] for i in range(len(pyin) - len(c.f0_st) + 1)]
-        best = min(shifts, key=lambda d: np.nanmedian(d) if np.isfinite(d).sum() > 30 else np.inf)
-        distances.append(best[np.isfinite(best)])
-    distances = np.concatenate(distances)
-    assert distances.size > 300
-    assert (distances < 0.5).mean() >= 0.9
 
 
 def test_periodicity_of_a_voice_grows_with_f0_to_nearly_one_and_noise_reduces_it():
@@ -201,11 +175,6 @@ def test_equal_channels_equal_one_channel(clips, spread):
         assert np.abs((functionals(other, SR) - functionals(y, SR)) / spread).max() < 0.01
 
 
-def test_order_of_channels_does_not_matter(clips):
-    two = np.stack([clips[0], 0.3 * np.roll(clips[0], 40)])
-    np.testing.assert_allclose(functionals(two, SR), functionals(two[::-1], SR), rtol=1e-4, atol=1e-4)
-
-
 def test_sample_rate_changes_little(clips, spread):
     wide = [librosa.resample(y, orig_sr=SR, target_sr=48_000) for y in clips]
     changes = [functionals(w, 48_000) - functionals(y, SR) for w, y in zip(wide, clips, strict=True)]
@@ -215,16 +184,8 @@ def test_sample_rate_changes_little(clips, spread):
 # Level, rhythm, spectrum
 
 
-def test_energy_is_relative_to_the_mean_power_of_the_active_frames(clips):
-    for y in clips:
-        c = llds_of(y)
-        assert np.mean(10 ** (c.energy_db[c.active] / 10)) == pytest.approx(1, rel=1e-5)
-        assert c.energy_db.min() >= -40
-
-
-def test_pause_of_half_a_second():
-    y = np.concatenate([voice(150.0, 1.0), np.zeros(SR // 2), voice(150.0, 1.0)])
-    found = named(y)
+def test_pause_of_half_a_second_and_a_gap_of_a_tenth():
+    found = named(np.concatenate([voice(150.0), np.zeros(SR // 2), voice(150.0)]))
     assert np.exp(found["rhythm_log_duration"]) == pytest.approx(2.5, abs=0.05)
     for name in ("rhythm_pause_max", "rhythm_pause_mean"):
         assert found[name] == pytest.approx(0.5, abs=0.04)  # a frame extends 16 ms to either side
@@ -233,11 +194,7 @@ def test_pause_of_half_a_second():
     assert found["rhythm_pause_rate"] == pytest.approx(1 / 2.5, abs=0.01)
     assert found["rhythm_voiced_rate"] == pytest.approx(2 / 2.5, abs=0.02)
     assert found["rhythm_voiced_mean"] == found["rhythm_voiced_max"] == pytest.approx(1.0, abs=0.05)
-
-
-def test_short_gap_is_no_pause():
-    y = np.concatenate([voice(150.0, 0.5), np.zeros(SR // 10), voice(150.0, 0.5)])
-    found = named(y)
+    found = named(np.concatenate([voice(150.0, 0.5), np.zeros(SR // 10), voice(150.0, 0.5)]))
     assert found["rhythm_pause_share"] == found["rhythm_pause_rate"] == 0
     assert found["rhythm_pause_max"] == pytest.approx(0.07, abs=0.03)
 
@@ -290,11 +247,6 @@ def test_shape_of_white_noise_and_of_a_tone():
     assert noise["shape_flatness_active_mean"] == pytest.approx(-2.5, abs=0.2)  # an exponential's geometric mean
     assert tone["shape_flatness_active_mean"] < -30
     assert tone["shape_flux_active_mean"] < 0.1 < noise["shape_flux_active_mean"]
-
-
-def test_contrast_of_harmonics_is_higher_than_of_noise():
-    tone, noise = named(voice(200.0)), named(hiss())
-    assert all(tone[f"contrast_{i}_active_mean"] > noise[f"contrast_{i}_active_mean"] for i in range(1, 5))
 
 
 @pytest.mark.parametrize("hz", [300, 1_000, 3_000, 6_000])
@@ -391,35 +343,19 @@ ODD = {
 
 @pytest.mark.parametrize("y, sr", ODD.values(), ids=ODD)
 def test_any_signal_has_all_functionals_and_they_are_finite(y, sr):
+    before = y.copy()
     with warnings.catch_warnings(), np.errstate(divide="raise", invalid="raise", over="raise"):
         warnings.simplefilter("error")
         found = functionals(y, sr)
     assert found.shape == (len(names()),) and found.dtype == np.float32
     assert np.isfinite(found).all()
     assert np.abs(found).max() < 1e5  # no division by almost zero
-
-
-def test_unvoiced_recording_has_f0_functionals_of_zero():
-    found = named(hiss())
-    assert found["rhythm_voiced_share"] < 0.05
-    assert all(value == 0 for name, value in named(np.zeros(SR)).items() if name.startswith("f0_"))
-
-
-def test_recording_is_not_modified():
-    y = np.stack([voice(), voice(150.0)])
-    before = y.copy()
-    functionals(y, 48_000)
     np.testing.assert_array_equal(y, before)
+    if not y.any():
+        assert all(value == 0 for name, value in zip(names(), found, strict=True) if name.startswith("f0_"))
 
 
 # Names and descriptions
-
-
-def test_names_are_unique_and_of_the_families():
-    assert len(names()) == len(set(names())) == 485
-    families = ["f0", "rhythm", "energy", "link", "tilt", "shape", "contrast", "mfcc", "mel", "quality"]
-    assert list(dict.fromkeys(name.split("_")[0] for name in names())) == families
-    assert names() is names()
 
 
 def test_no_functional_is_constant(spread, clips):
@@ -430,39 +366,32 @@ def test_no_functional_is_constant(spread, clips):
 def test_every_name_has_one_description_with_unit_and_source():
     table = describe_functionals()
     assert list(table.columns) == ["name", "family", "unit", "meaning", "source"]
-    assert tuple(table.name) == names()
-    assert (table.map(len) > 0).all().all() and not table.map(lambda text: "{" in text).any().any()
-    assert not table.meaning.duplicated().any()
-    cited = set("; ".join(table.source).split("; "))
-    assert cited == set(glossary.REFERENCES)
+    assert tuple(table.name) == names() and len(set(names())) == 485
+    assert table.family.tolist() == [name.split("_")[0] for name in names()]
+    assert table.notna().all().all() and not table.meaning.duplicated().any()
+    references = pd.read_csv(paths.ROOT / "ser_utils" / "features" / "references.csv")
+    assert set("; ".join(table.source).split("; ")) == set(references.source)
 
 
-@pytest.mark.parametrize(
-    ("name", "unit"),
-    [
-        ("f0_abs_p50", "st re 100 Hz"),
-        ("f0_slope", "st/s"),
-        ("f0_delta", "st per 10 ms"),
-        ("rhythm_pause_rate", "1/s"),
-        ("rhythm_log_duration", "ln s"),
-        ("energy_delta", "dB per 10 ms"),
-        ("tilt_slope500_active_mean", "dB/kHz"),
-        ("tilt_slope500_active_slope", "dB/kHz/s"),
-        ("shape_centroid_voiced_delta", "Hz per 10 ms"),
-        ("shape_flux_active_p90", "1"),
-        ("mfcc_3_active_std", "dB"),
-        ("link_shape_centroid_per_10db", "Hz per 10 dB"),
-        ("link_shape_centroid_corr", "1"),
-    ],
-)
-def test_units(name, unit):
-    assert describe_functionals().set_index("name").unit[name] == unit
+def test_descriptions_give_the_limits_of_bands():
+    meaning = describe_functionals().set_index("name").meaning
+    for low, high in pairwise(MODULATION_HZ):
+        assert f"{low}-{high} Hz" in meaning[f"energy_modulation_{high}hz"]
+    for i, (low, high) in enumerate(pairwise(CONTRAST_HZ)):
+        assert f"{low}-{high} Hz" in meaning[f"contrast_{i}_active_mean"]
+    for low, high in SLOPE_HZ:
+        assert f"{low}-{high} Hz" in meaning[f"tilt_slope{high}_active_mean"]
 
 
-def test_glossary_has_no_terms_of_removed_functionals():
-    statistics_of_llds = {name for name in glossary.terms() if name.startswith(tuple(glossary.lld_terms()))}
-    assert set(glossary.terms()) - statistics_of_llds - {name for name in glossary.terms() if name.startswith("link_")} <= set(
-        names()
-    )
-    for lld in glossary.lld_terms():
-        assert any(name.startswith(lld + "_") for name in names())
+def test_units():
+    units = {
+        "f0_abs_p50": "st re 100 Hz",
+        "f0_delta": "st per 10 ms",
+        "rhythm_pause_rate": "1/s",
+        "tilt_slope500_active_slope": "dB/kHz/s",
+        "shape_centroid_voiced_delta": "Hz per 10 ms",
+        "shape_flux_active_p90": "1",
+        "link_shape_centroid_per_10db": "Hz per 10 dB",
+        "link_shape_centroid_corr": "1",
+    }
+    assert describe_functionals().set_index("name").unit[list(units)].to_dict() == units

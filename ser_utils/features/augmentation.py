@@ -22,7 +22,7 @@ def noise(y: np.ndarray, sr: int, rng: np.random.Generator, strengths: Mapping) 
     """Add white Gaussian noise with a standard deviation of U(0, 1) * `noise_amplitude` * ``y.max()``.
 
     As in the original study, the reference is the highest sample, not the absolute peak: it depends on the polarity of the
-    recording. The channels get independent noise of the same level.
+    recording. The rule is kept for this variant of the original study only. The channels get independent noise of one level.
     """
     amplitude = np.float32(strengths["noise_amplitude"] * rng.uniform() * y.max())
     return y + amplitude * rng.standard_normal(y.shape, dtype=np.float32)
@@ -73,7 +73,7 @@ class Augmentation:
     """``(y, sr, rng, strengths) -> y``: from a recording [shape=(n,) or (n_channels, n)] and its sample rate in Hz to the
     changed recording [shape=(m,) or (n_channels, m)]."""
     strengths: tuple[str, ...] = tuple(STRENGTHS)
-    """Keys of `STRENGTHS` that `change` uses. A change of another strength does not recompute its features."""
+    """Keys of `STRENGTHS` that `change` uses and gets. A change of another strength does not recompute its features."""
     is_random: bool = True
     """Whether `change` draws from `rng`."""
 
@@ -94,7 +94,7 @@ def augment(
 
     Parameters
     ----------
-    y : np.ndarray [shape=(..., n), dtype=float32]
+    y : np.ndarray [shape=(n,) or (n_channels, n), dtype=float32]
         The recording.
     sr : int
         Sample rate in Hz.
@@ -112,7 +112,7 @@ def augment(
 
     Returns
     -------
-    np.ndarray [shape=(..., m), dtype=float32]
+    np.ndarray [shape=(m,) or (n_channels, m), dtype=float32]
 
     Raises
     ------
@@ -126,7 +126,8 @@ def augment(
         entry = AUGMENTATIONS[variant]
     digest = hashlib.sha256(f"{seed}/{clip}/{variant}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
-    return entry.change(y, sr, rng, strengths).astype(np.float32, copy=False)
+    used = {name: strengths[name] for name in entry.strengths}  # an undeclared strength is a KeyError, not a stale cache entry
+    return entry.change(y, sr, rng, used).astype(np.float32, copy=False)
 
 
 def depends_on(entry: Augmentation | None, *, strengths: Mapping, clip: str, seed: int) -> dict:
@@ -134,7 +135,7 @@ def depends_on(entry: Augmentation | None, *, strengths: Mapping, clip: str, see
     if entry is None:
         return {}
     random_state = {"clip": clip, "seed": seed} if entry.is_random else {}
-    return {name: value for name, value in strengths.items() if name in entry.strengths} | random_state
+    return {name: strengths[name] for name in entry.strengths} | random_state
 
 
 def check_variants(variants: list[str]) -> None:

@@ -2,6 +2,10 @@
 
 Two steps are faster: the candidates of all frames are weighted at once, and the Viterbi search considers only F0 values within
 reach in 10 ms. Two things are added: multichannel input, and the exact period instead of the nearest tenth of a semitone.
+
+`benchmarks/f0.py` on EMOVO: 31 ms of CPU time per clip against 139 ms of `librosa.pyin` in steps of 0.25 semitones (40 clips).
+The functionals are 21 times as fast as the plain definitions with this module, 7 times with that one. On inner folds of 196
+clips, the UAR of a logistic regression is 0.472 with this module and 0.474 with that one.
 """
 
 import functools
@@ -11,6 +15,7 @@ import numba
 import numpy as np
 import scipy.fft
 from scipy.special import betainc
+from scipy.stats import boltzmann
 
 from ser_utils.core.audio import level_dbfs
 from ser_utils.features import short_time
@@ -127,10 +132,8 @@ def candidate_probabilities(cmndf: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _troughs(cmndf: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return frame and column of every local minimum, sorted by frame, then by lag [both shape=(n_troughs,)]."""
-    trough = np.zeros(cmndf.shape, bool)
-    trough[:, 1:-1] = (cmndf[:, 1:-1] < cmndf[:, :-2]) & (cmndf[:, 1:-1] <= cmndf[:, 2:])
+    trough = librosa.util.localmin(cmndf, axis=1)
     trough[:, 0] = cmndf[:, 0] < cmndf[:, 1]
-    trough[:, -1] = cmndf[:, -1] < cmndf[:, -2]
     return np.nonzero(trough)
 
 
@@ -158,8 +161,7 @@ def _trough_probabilities(frame: np.ndarray, lag: np.ndarray, height: np.ndarray
 def _priors() -> np.ndarray:
     """Return the prior of a trough by its rank and the number of troughs below a threshold [shape=(MAX_LAG, 1 + MAX_LAG)]."""
     rank, count = np.ogrid[:MAX_LAG, 1 : MAX_LAG + 1]
-    priors = (1 - np.exp(-BOLTZMANN)) * np.exp(-BOLTZMANN * rank) / (1 - np.exp(-BOLTZMANN * count))
-    return np.pad(priors, ((0, 0), (1, 0)))
+    return np.pad(boltzmann.pmf(rank, BOLTZMANN, count), ((0, 0), (1, 0)))
 
 
 def _parabolic_shift(cmndf: np.ndarray, frame: np.ndarray, lag: np.ndarray) -> np.ndarray:

@@ -5,12 +5,12 @@ mel and link. Frames: ``active`` (less than 25 dB below the 95th percentile of t
 """
 
 import functools
+from pathlib import Path
 
 import librosa
 import numpy as np
 import pandas as pd
 
-from ser_utils.features import glossary
 from ser_utils.features.f0 import HOP_S
 from ser_utils.features.low_level_descriptors import LowLevelDescriptors, extract_llds, prepare
 from ser_utils.features.prosody import MIN_VOICED, energy_functionals, f0_functionals, rhythm_functionals
@@ -48,17 +48,16 @@ def names() -> tuple[str, ...]:
 
 
 def describe_functionals() -> pd.DataFrame:
-    """Describe each functional.
+    """Describe each functional, from ``glossary.csv`` beside this module; ``references.csv`` lists the papers.
 
     Returns
     -------
     pd.DataFrame [columns=name, family, unit, meaning, source]
-        One row per functional, in the order of `names`. `source`: keys of `ser_utils.features.glossary.REFERENCES`, joined by
-        ``; ``. Units: st is semitones; dB is relative to the clip's active level unless it is a difference.
+        One row per functional, in the order of `names`. `source`: short names of papers in ``references.csv``, joined by
+        ``; ``. Units: st is semitones; 1 is dimensionless; dB is relative to the clip's active level unless it is a difference;
+        "per 10 ms" is per frame.
     """
-    terms = glossary.terms()
-    rows = [(name, name.split("_")[0], *terms[name]) for name in names()]
-    return pd.DataFrame(rows, columns=["name", "family", "unit", "meaning", "source"])
+    return pd.read_csv(Path(__file__).with_name("glossary.csv"), dtype=str)
 
 
 def measure(y: np.ndarray, sr: int) -> dict[str, float]:
@@ -77,7 +76,7 @@ def measure(y: np.ndarray, sr: int) -> dict[str, float]:
 
 
 def statistics(llds: dict[str, np.ndarray], *, mask: np.ndarray, frames: str) -> dict[str, float]:
-    """Compute the statistics of `ser_utils.features.glossary.STATISTICS` of LLDs over selected frames.
+    """Compute mean, standard deviation, percentiles, mean steepness (Furui, 1986) and slope of LLDs over selected frames.
 
     Parameters
     ----------

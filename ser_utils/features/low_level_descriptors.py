@@ -34,7 +34,7 @@ class LowLevelDescriptors:
     f0_st: np.ndarray
     """F0 in semitones relative to 100 Hz, 0 in unvoiced frames."""
     spectral: dict[str, np.ndarray]
-    """LLDs of all frames: families tilt, shape, contrast, mfcc and mel (see `ser_utils.features.glossary`)."""
+    """LLDs of all frames: families tilt, shape, contrast, mfcc and mel (see ``glossary.csv``)."""
     voice_quality: dict[str, np.ndarray]
     """LLDs that are meaningful in voiced frames only: family quality."""
 

@@ -1,11 +1,13 @@
 """Functionals of prosody: F0, energy, and the rhythm of voicing, pauses and syllables.
 
-The public functions take the low-level descriptors of one recording; `ser_utils.features.glossary` has units and sources.
+The public functions take the low-level descriptors of one recording; ``glossary.csv`` has units and sources.
 """
 
 from itertools import pairwise
 
 import numpy as np
+from scipy.ndimage import find_objects, label, uniform_filter1d
+from scipy.signal import find_peaks
 
 from ser_utils.features.f0 import HOP_S
 from ser_utils.features.low_level_descriptors import LowLevelDescriptors
@@ -60,7 +62,7 @@ def f0_steps(st: np.ndarray, t: np.ndarray) -> dict[str, float]:
 
 def f0_segments(llds: LowLevelDescriptors) -> dict[str, float]:
     """Compute slope and range of F0 within voiced segments, which reflect accents rather than sentence intonation."""
-    segments = [llds.f0_st[a:b] for a, b in zip(*runs(llds.voiced), strict=True) if b - a >= MIN_SEGMENT]
+    segments = [llds.f0_st[run] for run in runs(llds.voiced) if run.stop - run.start >= MIN_SEGMENT]
     slopes = [np.polyfit(np.arange(len(st)) * HOP_S, st, 1)[0] for st in segments]
     return {
         "f0_segment_slope": mean(slopes),
@@ -72,11 +74,12 @@ def f0_segments(llds: LowLevelDescriptors) -> dict[str, float]:
 def rhythm_functionals(llds: LowLevelDescriptors) -> dict[str, float]:
     """Compute the family rhythm: duration, voicing, pauses (Goldman-Eisler, 1968), syllable peaks (Mermelstein, 1975)."""
     duration = len(llds.voiced) * HOP_S
-    masks = (llds.voiced, ~llds.voiced, ~llds.active)
-    voiced, unvoiced, gaps = (np.subtract(*runs(mask)[::-1]) * HOP_S for mask in masks)
+    voiced, unvoiced, gaps = (
+        np.array([run.stop - run.start for run in runs(mask)]) * HOP_S for mask in (llds.voiced, ~llds.voiced, ~llds.active)
+    )
     pauses = gaps[gaps >= MIN_PAUSE_S]
     e = smooth(llds.energy_db)
-    peaks = np.flatnonzero((e[1:-1] > e[:-2]) & (e[1:-1] >= e[2:]) & (e[1:-1] > PEAK_DB)) + 1
+    peaks, _ = find_peaks(e, height=PEAK_DB)
     return {
         "rhythm_log_duration": np.log(duration),
         "rhythm_voiced_share": llds.voiced.mean(),
@@ -135,10 +138,9 @@ def modulation(llds: LowLevelDescriptors) -> dict[str, float]:
     return {f"energy_modulation_{high}hz": np.log(power / total + 1e-3) for high, power in bands.items()}
 
 
-def runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return start and end (exclusive) of every run of True in `mask` [shape=(n,)]."""
-    edges = np.diff(np.r_[0, mask.astype(np.int8), 0])
-    return np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+def runs(mask: np.ndarray) -> list[slice]:
+    """Return every run of True in `mask` [shape=(n,)]."""
+    return [run for (run,) in find_objects(label(mask)[0])]
 
 
 def mean(x: np.ndarray | list) -> float:
@@ -153,4 +155,4 @@ def std(x: np.ndarray | list) -> float:
 
 def smooth(x: np.ndarray) -> np.ndarray:
     """Return the moving mean over 5 frames (50 ms): longer than a period, shorter than a syllable."""
-    return np.convolve(x, np.ones(5) / 5, mode="same")
+    return uniform_filter1d(x, 5, output=float, mode="constant")

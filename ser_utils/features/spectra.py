@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import librosa
 import numpy as np
+import scipy.fft
 
 from ser_utils.features import short_time
 from ser_utils.features.f0 import HOP, SR
@@ -41,7 +42,7 @@ def decibels(power: np.ndarray, floor: float = 1e-10) -> np.ndarray:
 
 
 def spectral_llds(S: np.ndarray, *, level_db: float) -> dict[str, np.ndarray]:
-    """Compute all spectral LLDs: families tilt, shape, contrast, mfcc and mel (see `ser_utils.features.glossary`).
+    """Compute all spectral LLDs: families tilt, shape, contrast, mfcc and mel (see ``glossary.csv``).
 
     Parameters
     ----------
@@ -138,7 +139,8 @@ def mel_llds(S: np.ndarray, *, level_db: float) -> dict[str, np.ndarray]:
         area, so a level is per Hz. All in dB.
     """
     log_mel = decibels(mel_filters() @ S)
-    mfcc = {f"mfcc_{i}": lld for i, lld in enumerate(cosines()[1:] @ log_mel, start=1)}
+    cepstrum = scipy.fft.dct(log_mel.astype(np.float64), axis=0, norm="ortho")
+    mfcc = {f"mfcc_{i}": cepstrum[i] for i in range(1, N_MFCC + 1)}
     pairs = np.maximum(log_mel - level_db, MEL_FLOOR_DB).reshape(N_MELS // 2, 2, -1).mean(1)
     return mfcc | {f"mel_{i}": lld for i, lld in enumerate(pairs)}
 
@@ -147,12 +149,3 @@ def mel_llds(S: np.ndarray, *, level_db: float) -> dict[str, np.ndarray]:
 def mel_filters() -> np.ndarray:
     """Return triangular mel filters of equal area [shape=(N_MELS, 1 + N_FFT // 2)]."""
     return librosa.filters.mel(sr=SR, n_fft=N_FFT, n_mels=N_MELS, fmin=MEL_HZ[0], fmax=MEL_HZ[1])
-
-
-@functools.cache
-def cosines() -> np.ndarray:
-    """Return the first rows of the orthonormal DCT-II matrix [shape=(N_MFCC + 1, N_MELS)]."""
-    k = np.arange(N_MFCC + 1)[:, None]
-    rows = np.cos(np.pi * k * (2 * np.arange(N_MELS) + 1) / (2 * N_MELS)) * np.sqrt(2 / N_MELS)
-    rows[0] /= np.sqrt(2)
-    return rows
