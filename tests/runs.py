@@ -47,3 +47,10 @@ def write_results(folder):
     write_features(FEATURES, folder / "features_functionals.npz")
     write_network(folder / "model" / "model.keras")
     return folder
+
+
+def replace(path, old, new):
+    """Replace a text that the file has."""
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
