@@ -99,10 +99,7 @@ def test_a_network_of_sequences_under_one_protocol_is_evaluated_beside_classical
         )
     (out / "importance.csv").write_text("family,speaker,drop,speaker_norm\n")
     given = {"CORPUS": "emovo", "N_RESAMPLES": 20, "N_PERMUTATIONS": 20, "N_JOBS": 1}
-    assert (
-        notebooks.execute_notebook(paths.NOTEBOOKS / "04_evaluate.ipynb", out / "executed" / "04.ipynb", given, progress="off")
-        is None
-    )
+    assert notebooks.execute_notebook(paths.NOTEBOOKS / "04_evaluate.ipynb", out / "executed" / "04.ipynb", given) is None
     compared = set(pd.read_csv(out / "comparisons.csv").comparison)
     assert {"cnn against the original network (none)", "cnn against svm (none)", "cnn against svm (speaker)"} <= compared
 

@@ -216,7 +216,7 @@ def test_executed_notebooks_are_the_same_bytes_each_time(small_study):
     small_study("print(1)")
     book = paths.NOTEBOOKS / "02_second.ipynb"
     for name in ("a", "b"):
-        assert notebooks.execute_notebook(book, paths.OUT / name / book.name, {"N": 2}, progress="off") is None
+        assert notebooks.execute_notebook(book, paths.OUT / name / book.name, {"N": 2}) is None
     one, other = ((paths.OUT / name / book.name).read_bytes() for name in ("a", "b"))
     assert one == other
     assert json.loads(one)["metadata"]["kernelspec"]["name"] == "python3"
