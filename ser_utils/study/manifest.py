@@ -4,7 +4,6 @@ Two runs of the same code on the same data and platform write the same manifest.
 with it.
 """
 
-import ast
 import hashlib
 import io
 import json
@@ -25,7 +24,7 @@ from ser_utils.core import paths
 from ser_utils.core.audio import SUFFIXES
 from ser_utils.core.errors import StudyError
 from ser_utils.study import notebooks
-from ser_utils.study.parameters import known_parameters, versions
+from ser_utils.study.parameters import versions, with_defaults
 from ser_utils.study.stages import EXECUTION
 
 CODE = ("ser_utils", "notebooks", "requirements.lock")
@@ -65,7 +64,7 @@ def write(run: str, corpus: str, parameters: Mapping, facts: Mapping = {}) -> Pa
     """
     out = paths.out_dir(run)
     (out / "executed").mkdir(exist_ok=True)
-    execution = {name: value for name, value in _all_parameters(parameters).items() if name in EXECUTION}
+    execution = {name: value for name, value in with_defaults(parameters).items() if name in EXECUTION}
     paths.write_json(out / "executed" / "run.json", {**execution, **facts})
     paths.write_json(out / "manifest.json", contents(run, corpus, parameters))
     return out / "manifest.json"
@@ -91,7 +90,7 @@ def contents(run: str, corpus: str, parameters: Mapping) -> dict:
     """
     known = corpora.get_corpus(corpus).name
     variant = run.removeprefix(known).removeprefix("-")
-    used = {name: value for name, value in _all_parameters(parameters).items() if name not in EXECUTION}
+    used = {name: value for name, value in with_defaults(parameters).items() if name not in EXECUTION}
     used |= {"CORPUS": known, "VARIANT": variant}
     extra = {}
     for name in used.get("EXTRA_CORPORA", []):
@@ -108,11 +107,6 @@ def contents(run: str, corpus: str, parameters: Mapping) -> dict:
         **({"extra_corpora": extra} if extra else {}),
         "stages": result_hashes(paths.OUT / run) | {"inputs": recordings(corpus)},
     }
-
-
-def _all_parameters(parameters: Mapping) -> dict[str, object]:
-    """All parameters of the notebooks, with their defaults where they are not set."""
-    return {name: ast.literal_eval(entry["default"]) for name, entry in known_parameters().items()} | dict(parameters)
 
 
 def _simd() -> list[str]:

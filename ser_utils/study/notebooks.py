@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import re
 import shutil
 import sys
 import warnings
@@ -105,7 +106,7 @@ def _terminal() -> str:
 
 
 def normalise_notebook(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Remove what differs between runs from an executed notebook: times, random cell ids, papermill's metadata."""
+    """Remove what differs between runs from an executed notebook: times, random ids, papermill's metadata."""
     notebook.metadata = nbformat.from_dict(
         {
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": KERNEL},
@@ -117,6 +118,9 @@ def normalise_notebook(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode
     for i, cell in enumerate(notebook.cells):
         cell.id = f"cell-{i:02d}"
         cell.metadata = nbformat.from_dict({"tags": cell.metadata.tags} if cell.metadata.get("tags") else {})
+        for output in cell.get("outputs", []):
+            if output.get("name") == "stderr":  # a warning has a path with the number of the kernel's process
+                output.text = re.sub(r"\S*[/\\]ipykernel_\d+[/\\]\d+\.py", "cell", output.text)
     return notebook
 
 

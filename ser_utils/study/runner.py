@@ -72,7 +72,7 @@ def run_study(corpus: str | None = None, *, settings: Sequence[str] = (), start:
     """
     known = known_parameters()
     parameters = parse_settings(settings, known)
-    check_names(parameters, known)
+    check_names(parameters)
     _resolve_corpora(parameters, corpus)
     chosen, scheme, variant = parameters["CORPUS"], parameters.get("SCHEME", ""), parameters.get("VARIANT", "")
     entry = corpora.get_corpus(chosen, scheme)

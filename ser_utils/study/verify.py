@@ -123,8 +123,9 @@ def _stage_lines(table: pd.DataFrame) -> list[str]:
     for stage in STAGES:
         texts = []
         for status, files in table[table.stage == stage].groupby("status").file:
-            names = f"{len(files)} files" if status == "same" and stage != "inputs" else ", ".join(files)
-            texts.append(f"{status} ({names})")
+            n = len(files)
+            count = f"{n} file{'s' if n > 1 else ''}"
+            texts.append(f"{status} ({count if status == 'same' and stage != 'inputs' else ', '.join(files)})")
         lines.append(f"{stage}: {', '.join(texts) or 'nothing to compare'}")
     return lines
 
