@@ -96,6 +96,9 @@ def test_recordings_of_extra_corpora_count_and_are_named_without_their_path(out,
     next((paths.DATA / "mine" / "joy").iterdir()).unlink()
     inputs = "inputs: differs (3 recordings of mine), not here (3 recordings of other), same (3 recordings of demo)"
     assert command()[1][1] == inputs
+    shutil.rmtree(paths.DATA / "mine")
+    inputs = "inputs: not here (3 recordings of other, 3 recordings of mine), same (3 recordings of demo)"
+    assert command()[1][1] == inputs
 
 
 def test_the_first_stage_that_differs_is_named_and_sizes_are_unknown(written, command):

@@ -94,8 +94,8 @@ def contents(run: str, corpus: str, parameters: Mapping) -> dict:
     used |= {"CORPUS": known, "VARIANT": variant}
     extra = {}
     for name in used.get("EXTRA_CORPORA", []):
-        source = corpora.source_of_run(name) or name
-        extra[corpora.get_corpus(source).name] = recordings(source)
+        source = corpora.source_of_run(name)
+        extra[name if source else corpora.get_corpus(name).name] = recordings(source or name)
     return {
         "corpus": known,
         "variant": variant,
