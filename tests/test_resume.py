@@ -26,23 +26,23 @@ def killed(tmp_path, voices):
 
 def finished_work(run: StudyRun) -> dict[Path, int]:
     """Results in the cache and markers of notebooks, with the time at which each was written."""
-    found = [*(run.folder / "cache").glob("*/*/[!.]*"), *(run.folder / "out").glob("*/executed/0*.json")]
-    return {path.relative_to(run.folder): path.stat().st_mtime_ns for path in found}
+    files = [*(run.folder / "cache").glob("*/*/[!.]*"), *(run.folder / "out").glob("*/executed/0*.json")]
+    return {path.relative_to(run.folder): path.stat().st_mtime_ns for path in files}
 
 
 def results(run: StudyRun) -> dict[str, bytes | str | dict]:
     """Content of every file below ``out/``; of the network its weights and layers, as its file has a date."""
-    out, found = run.folder / "out", {}
+    out, contents = run.folder / "out", {}
     for path in (path for path in out.rglob("*") if path.is_file()):
         name = path.relative_to(out).as_posix()
         if path.suffix == ".keras":
-            found[name] = manifest.content_hash(path)
+            contents[name] = manifest.content_hash(path)
         elif path.name == "03_train_mlp.json":  # has a hash of the network's file
-            found[name] = json.loads(path.read_text())
-            del found[name]["left"]["out/model/model.keras"]
+            contents[name] = json.loads(path.read_text())
+            del contents[name]["left"]["out/model/model.keras"]
         elif path.name != "run.json":
-            found[name] = path.read_bytes()
-    return found
+            contents[name] = path.read_bytes()
+    return contents
 
 
 def test_a_run_that_is_killed_and_started_again_ends_as_if_it_had_not_been(finished_run, killed, monkeypatch):

@@ -102,7 +102,7 @@ def text(name):
     return (paths.OUT / "demo" / name).read_text()
 
 
-def test_a_second_run_says_unchanged_and_runs_nothing(small_study, capsys):
+def test_a_second_run_prints_unchanged_and_runs_nothing(small_study, capsys):
     """In kernels, as it is."""
     assert runner.run_study("demo", settings=["N=6"]) == 0
     assert "unchanged" not in capsys.readouterr().out
@@ -208,7 +208,7 @@ def other(small_study, monkeypatch):
     return 'EXTRA_CORPORA=["OTHER"]'
 
 
-def test_an_extra_corpus_is_prepared_by_the_notebooks_that_write_what_is_needed(ran, other, capsys):
+def test_an_extra_corpus_is_prepared_by_the_notebooks_that_write_its_files(ran, other, capsys):
     assert run_again(ran, other) == ["01_first", "02_second", *ALL]
     assert (paths.OUT / "other" / "same.txt").read_text() == "2" and not (paths.OUT / "other" / "end.txt").exists()
     assert "Preparing the extra corpus other:" in capsys.readouterr().out
@@ -216,7 +216,7 @@ def test_an_extra_corpus_is_prepared_by_the_notebooks_that_write_what_is_needed(
     assert "Preparing" not in capsys.readouterr().out
 
 
-def test_an_extra_corpus_whose_recordings_or_code_are_others_is_prepared_again_as_it_was(ran, other, monkeypatch):
+def test_an_extra_corpus_with_other_recordings_or_code_is_prepared_again_with_its_parameters(ran, other, monkeypatch):
     runner.run_study("other", settings=["N=8"])
     assert run_again(ran, other) == ALL
     (paths.DATA / "other" / "f1" / "neu-f1-b1.ogg").write_bytes(b"another")
@@ -245,7 +245,7 @@ def test_an_extra_corpus_that_cannot_be_prepared_stops_the_run(ran, other):
 @pytest.mark.parametrize(
     "name", ["out/same.txt", "out/executed/02_second.ipynb", "out/executed/02_second.json", "reports/02_second.html"]
 )
-def test_a_notebook_whose_result_is_gone_or_altered_is_run_again(ran, name, how):
+def test_a_notebook_whose_result_is_removed_or_altered_runs_again(ran, name, how):
     run_again(ran)
     top, _, rest = name.partition("/")
     path = getattr(paths, top.upper()) / "demo" / rest
@@ -276,7 +276,7 @@ def test_the_index_and_the_manifest_are_always_written(ran):
 # Runs that start anew, fail, or meet another
 
 
-def test_from_runs_what_follows_unchanged_or_not(ran):
+def test_from_runs_later_notebooks_unchanged_or_not(ran):
     run_again(ran)
     assert run_again(ran, start="02") == ["02_second", "03_third"]
     assert run_again(ran) == []
@@ -295,7 +295,7 @@ def test_fresh_removes_results_and_reads_no_cache(ran, monkeypatch):
     assert text("read.txt") == "on"
 
 
-def test_a_notebook_that_failed_is_run_again_and_those_behind_it_too(ran, capsys):
+def test_a_failed_notebook_and_later_ones_run_again(ran, capsys):
     run_again(ran)
     write("02_second", source="raise ValueError('the disk is full')")
     for _ in range(2):
@@ -307,7 +307,7 @@ def test_a_notebook_that_failed_is_run_again_and_those_behind_it_too(ran, capsys
     assert run_again(ran) == []
 
 
-def test_a_run_that_is_stopped_goes_on_with_the_notebook_it_was_in(ran, monkeypatch):
+def test_a_stopped_run_continues_with_its_notebook(ran, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(
             runner, "render_notebook", lambda executed, *_: _interrupt() if executed.stem == "02_second" else executed
@@ -322,7 +322,7 @@ def _interrupt():
     raise KeyboardInterrupt
 
 
-def test_what_is_changed_while_a_notebook_runs_is_seen_by_the_next_run(ran, monkeypatch):
+def test_a_change_while_a_notebook_runs_counts_in_the_next_run(ran, monkeypatch):
     """The notebook may have read it before or after."""
     execute = runner.execute_notebook
 
@@ -338,7 +338,7 @@ def test_what_is_changed_while_a_notebook_runs_is_seen_by_the_next_run(ran, monk
     assert run_again(ran) == []
 
 
-def test_code_that_is_changed_while_the_study_runs_leaves_nothing_done(ran, monkeypatch):
+def test_code_that_changes_while_the_study_runs_leaves_no_stage_done(ran, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(code_version, "LOADED", 0)
         assert run_again(ran) == ALL == run_again(ran)
@@ -346,16 +346,16 @@ def test_code_that_is_changed_while_the_study_runs_leaves_nothing_done(ran, monk
     assert run_again(ran) == []
 
 
-def test_a_notebook_that_is_not_plain_python_has_its_turn(ran):
+def test_a_notebook_that_is_not_plain_python_is_run(ran):
     write("02_second", source="%matplotlib inline")
     assert run_again(ran) == ALL[:2]  # the second fails here, where there is no IPython
 
 
-def test_a_second_run_on_the_same_folder_is_refused_and_one_beside_it_is_not(ran, capsys):
+def test_a_second_run_on_the_same_folder_is_refused_and_one_in_another_is_not(ran, capsys):
     with runner._run_lock("demo"):
         assert __main__.main(["run", "demo"]) == 1
-        said = capsys.readouterr().err
-        assert said.startswith("Another run is writing out/demo: wait for it, or") and said.count("\n") == 1
+        error = capsys.readouterr().err
+        assert error.startswith("Another run is writing out/demo: wait for it, or") and error.count("\n") == 1
         assert not ran and not (paths.OUT / "demo").exists()
         assert run_again(ran, 'VARIANT="other"') == ALL
     assert run_again(ran) == ALL

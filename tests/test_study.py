@@ -58,19 +58,19 @@ def test_parameters_of_the_committed_notebooks_are_typed_and_explained():
     known = parameters.known_parameters()
     assert {"CORPUS", "VARIANT", "N_SEEDS", "DROP_EMOTIONS", "RENAME_EMOTIONS", "BATCH_SIZE"} <= set(known)
     for name, entry in known.items():
-        assert entry["type"] in parameters.TYPES, f"{name} has no type that is understood"
+        assert entry["type"] in parameters.TYPES, f"{name} has no known type"
         assert entry["help"], f"{name} is not explained"
         value = eval(entry["default"])
         assert isinstance(value, parameters.TYPES[entry["type"]]), f"the default of {name} is not of its type"
 
 
-def test_a_parameter_has_one_default_wherever_it_stands():
+def test_a_parameter_has_one_default_in_all_notebooks():
     from papermill import inspect_notebook
 
     defaults = {}
     for book in notebooks.list_notebooks():
-        for name, found in inspect_notebook(str(book)).items():
-            assert defaults.setdefault(name, found["default"]) == found["default"], f"{name} differs in {book.name}"
+        for name, parameter in inspect_notebook(str(book)).items():
+            assert defaults.setdefault(name, parameter["default"]) == parameter["default"], f"{name} differs in {book.name}"
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_executed_notebooks_are_the_same_bytes_each_time(small_study):
     assert json.loads(one)["metadata"]["kernelspec"]["name"] == "python3"
 
 
-def test_ensure_runs_the_notebook_that_writes_a_missing_file_and_only_then(small_study):
+def test_ensure_files_runs_the_notebook_that_writes_a_missing_file_and_no_other(small_study):
     small_study("raise RuntimeError('must not run')")
     inputs.ensure_files("demo", "demo", "table.csv")
     table = paths.OUT / "demo" / "table.csv"

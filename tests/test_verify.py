@@ -204,8 +204,8 @@ def test_features_are_compared_by_column_in_compact_tables_and_sequences(out, ot
         table = pd.DataFrame({"file": ["a.ogg", "b.ogg"], "variant": "original", "frames": [frames[0], frames[1] + more]})
         write_features(table, folder / "features_log_mel.npz")
     columns = differences.by_column(out, other, ["features_functionals.npz", "features_log_mel.npz"])
-    found = columns[columns.difference > 0].set_index("column").difference
-    assert found.to_dict() == pytest.approx({"level": 0.5 / 2.5, "values": 0.5 / 4})
+    differing = columns[columns.difference > 0].set_index("column").difference
+    assert differing.to_dict() == pytest.approx({"level": 0.5 / 2.5, "values": 0.5 / 4})
 
 
 SIZES = {  # name: old, new, part of the sentence

@@ -83,8 +83,8 @@ class Stage:
     def _files(self) -> dict[str, Path]:
         """Results and pages of the run, by name relative to the folder of the run."""
         folders = {"out": paths.OUT / self.run, "reports": paths.REPORTS / self.run}
-        found = [(kind, folder, path) for kind, folder in folders.items() for path in folder.rglob("[!.]*")]
-        return {f"{kind}/{path.relative_to(folder)}": path for kind, folder, path in found if path.is_file()}
+        all_paths = [(kind, folder, path) for kind, folder in folders.items() for path in folder.rglob("[!.]*")]
+        return {f"{kind}/{path.relative_to(folder)}": path for kind, folder, path in all_paths if path.is_file()}
 
     def current_inputs(self) -> dict[str, object]:
         """Everything that the results of the notebook depend on, as hashes."""
