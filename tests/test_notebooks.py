@@ -1,6 +1,7 @@
-"""What holds for every committed notebook, report and figure."""
+"""Every committed notebook, report and figure: executed, complete and self-contained."""
 
 import ast
+import base64
 import fnmatch
 import io
 import re
@@ -21,13 +22,9 @@ def code_cells(book):
     return [cell for cell in book.cells if cell.cell_type == "code"]
 
 
-def test_there_are_notebooks():
-    assert list(BOOKS)[:4] == ["01_explore", "02_augment_features", "03_train_mlp", "04_evaluate"]
-
-
 @pytest.mark.parametrize("name", BOOKS)
 def test_is_saved_as_executed_in_one_clean_run(name):
-    """nbval compares nothing in a notebook that was never run, so that it was is a test of its own."""
+    """nbval compares nothing in a notebook that was never run."""
     book = BOOKS[name]
     assert [cell.execution_count for cell in code_cells(book)] == list(range(1, len(code_cells(book)) + 1))
     assert not any(output.output_type == "error" for cell in code_cells(book) for output in cell.outputs)
@@ -50,14 +47,14 @@ def test_has_outputs_that_nbval_compares(name):
 
 @pytest.mark.parametrize("name", BOOKS)
 def test_no_result_is_typed_into_the_prose(name):
-    """What a run found is rendered from its tables; only definitions, such as 95 % intervals, stand in the text."""
+    """Results are rendered from tables; only definitions, such as 95 % intervals, are in the text."""
     prose = " ".join(cell.source for cell in BOOKS[name].cells if cell.cell_type == "markdown")
     assert set(re.findall(r"(\d+(?:\.\d+)?) ?(?:%|points|per cent)", prose)) <= {"95"}
     assert not re.search(r"\b0\.\d\d", prose), "a score"
 
 
 @pytest.mark.parametrize("name", BOOKS)
-def test_tells_a_story_and_defines_nothing(name):
+def test_has_a_question_and_conclusions_and_short_cells_without_definitions(name):
     book = BOOKS[name]
     assert book.cells[0].source.startswith("# ") and "**The question:**" in book.cells[0].source
     prose = "\n".join(cell.source for cell in book.cells if cell.cell_type == "markdown")
@@ -79,7 +76,7 @@ def test_runs_on_the_demo_corpus_with_no_edit(name):
 
 @pytest.mark.parametrize("name", BOOKS)
 def test_reads_nothing_that_it_writes_itself(name):
-    """Else a second run finds an input that the first had not, and does it all again."""
+    """Otherwise a second run has an input that the first did not have, and computes everything again."""
     about = BOOKS[name].metadata["ser"]
     sources = "\n".join(cell.source for cell in code_cells(BOOKS[name]))
     wrote = {*about["writes"], *re.findall(r'(?:to_csv|write_aside|write_json)\(out / "([^"]+)"', sources)}
@@ -87,7 +84,7 @@ def test_reads_nothing_that_it_writes_itself(name):
 
 
 @pytest.mark.parametrize("name", BOOKS)
-def test_says_synthetic_demo_voices(name):
+def test_names_the_synthetic_demo_voices(name):
     text = "".join(
         output.get("data", {}).get("text/markdown", "") for cell in code_cells(BOOKS[name]) for output in cell.outputs
     )
@@ -103,8 +100,6 @@ def assert_not_blank(png: bytes, name: str):
 
 @pytest.mark.parametrize("name", BOOKS)
 def test_figures_have_a_caption_an_alt_text_and_are_not_blank(name):
-    import base64
-
     figures = 0
     for cell in code_cells(BOOKS[name]):
         for i, output in enumerate(cell.outputs):
@@ -121,13 +116,9 @@ def test_committed_png_is_not_blank(png):
     assert_not_blank(png.read_bytes(), png.name)
 
 
-def test_the_confusion_matrix_among_them():
-    assert paths.ROOT / "out" / "emovo" / "confusion_matrix.png" in PNGS
-
-
 def test_committed_reports_embed_no_audio_of_emovo():
     pages = sorted((paths.ROOT / "reports" / "emovo").glob("*.html"))
-    assert len(pages) == len(BOOKS) + 1
+    assert len(pages) == len(BOOKS) + 1 >= 7
     for page in pages:
         text = page.read_text(encoding="utf-8")
         assert "data:audio" not in text, page.name

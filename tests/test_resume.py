@@ -1,147 +1,65 @@
-"""A run that is killed and started again ends as one that was never interrupted, and does nothing twice."""
+"""A run that is killed and started again ends as one that was never interrupted, and computes nothing twice."""
 
-import contextlib
 import json
-import os
-import shutil
-import signal
-import sys
 import time
 from pathlib import Path
 
-import numpy as np
-import psutil
 import pytest
+from runs import StudyRun
 
 from ser_utils.core import paths
 from ser_utils.core.errors import StudyError
 from ser_utils.study import manifest, runner
 
-DEMO = paths.ROOT / "data" / "demo"
-SETTINGS = {
-    "N_SEEDS": 1,
-    "N_FOLDS": 2,
-    "AUGMENTATIONS": ["noise"],
-    "MODEL": "original_mlp",
-    "FEATURES": "functionals",
-    "SPEAKER_NORMS": ["none"],
-    "BASELINES": ["majority"],
-    "N_RESAMPLES": 20,
-    "N_PERMUTATIONS": 20,
-}
-ROUNDS = [
-    ("features", 1, 140, "leader"),
-    ("fits", 1, 5, "all"),
-    ("fits", 6, 10, "leader"),
-    ("executed", 3, 3, "all"),
-]
-"""When a run is killed: soon after so many results or finished notebooks are there. And which of its processes: with those
-that it has started, or it alone, so that these are left behind."""
-LATER_S = 2
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """Three speakers, three emotions and four sentences of the demo corpus."""
-    folder = tmp_path_factory.mktemp("data")
-    for speaker in ("f1", "m1", "m2"):
-        (folder / "demo" / speaker).mkdir(parents=True)
-        for emotion in ("neu", "rab", "tri"):
-            for path in DEMO.glob(f"{speaker}/{emotion}-*.ogg"):
-                shutil.copy(path, folder / "demo" / speaker)
-    return folder
-
-
-class Run:
-    """Runs of the study into a folder of its own."""
-
-    def __init__(self, folder: Path, data: Path):
-        self.folder, self.started = folder, []
-        self.environment = os.environ | {"SER_DATA": str(data), "SER_PROGRESS": "off"}
-        self.environment |= {f"SER_{name}": str(folder / name.lower()) for name in ("OUT", "REPORTS", "CACHE")}
-
-    def start(self) -> psutil.Popen:
-        settings = [part for name, value in SETTINGS.items() for part in ("--set", f"{name}={json.dumps(value)}")]
-        command = [sys.executable, "-m", "ser_utils", "run", "demo", *settings]
-        with (self.folder / "log").open("a") as log:
-            run = psutil.Popen(command, cwd=paths.ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True)
-        self.started.append(run)
-        return run
-
-    def kill(self, run: psutil.Popen, which: str) -> None:
-        others = run.children(recursive=True)
-        self.started += others
-        run.send_signal(signal.SIGKILL)
-        for process in others if which == "all" else []:
-            _kill(process)
-        run.wait()
-
-    def end(self) -> None:
-        """End all that was started and what that has started."""
-        for process in self.started:
-            for one in [process, *(process.children(recursive=True) if process.is_running() else [])]:
-                _kill(one)
-
-    def said(self) -> str:
-        return (self.folder / "log").read_text()
-
-    def done(self) -> dict[Path, int]:
-        """What is finished, results in the cache and markers of notebooks, with the time at which each was written."""
-        found = [*(self.folder / "cache").glob("*/*/[!.]*"), *(self.folder / "out" / "demo" / "executed").glob("0*.json")]
-        return {path.relative_to(self.folder): path.stat().st_mtime_ns for path in found}
-
-    def results(self) -> dict[str, bytes | str | dict]:
-        """What is in every file below ``out/``; of the network what it holds, as its file has a date."""
-        out = self.folder / "out"
-        names = {path.relative_to(out).as_posix(): path for path in out.rglob("*") if path.is_file()}
-        found = {}
-        for name, path in names.items():
-            if path.suffix == ".keras":
-                found[name] = manifest.content_hash(path)
-            elif path.name == "03_train_mlp.json":  # among others it has a hash of the network's file
-                found[name] = json.loads(path.read_text())
-                del found[name]["left"]["out/demo/model/model.keras"]
-            elif path.name != "run.json":
-                found[name] = path.read_bytes()
-        return found
-
-
-def _kill(process: psutil.Process) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process.kill()
+ROUNDS = [("fits", 2, False), ("executed", 4, True)]
+"""When a run is killed: as soon as so many fits are in the cache, or so many notebooks have ended; and whether it is killed
+alone, so that its kernel and workers are left behind."""
 
 
 @pytest.fixture
-def runs(tmp_path, data):
-    """Two runs of the same, one to be left alone and one to be killed."""
-    both = []
-    for name in ("alone", "killed"):
-        (tmp_path / name).mkdir()
-        both.append(Run(tmp_path / name, data))
-    yield both
-    for run in both:
-        run.end()
+def killed(tmp_path, voices):
+    """A run to kill; at the end, nothing that it has started is left."""
+    run = StudyRun(tmp_path, voices)
+    yield run
+    run.end()
 
 
-def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(runs, monkeypatch):
-    alone, killed = runs
+def finished_work(run: StudyRun) -> dict[Path, int]:
+    """Results in the cache and markers of notebooks, with the time at which each was written."""
+    files = [*(run.folder / "cache").glob("*/*/[!.]*"), *(run.folder / "out").glob("*/executed/0*.json")]
+    return {path.relative_to(run.folder): path.stat().st_mtime_ns for path in files}
+
+
+def results(run: StudyRun) -> dict[str, bytes | str | dict]:
+    """Content of every file below ``out/``; of the network its weights and layers, as its file has a date."""
+    out, contents = run.folder / "out", {}
+    for path in (path for path in out.rglob("*") if path.is_file()):
+        name = path.relative_to(out).as_posix()
+        if path.suffix == ".keras":
+            contents[name] = manifest.content_hash(path)
+        elif path.name == "03_train_mlp.json":  # has a hash of the network's file
+            contents[name] = json.loads(path.read_text())
+            del contents[name]["left"]["out/model/model.keras"]
+        elif path.name != "run.json":
+            contents[name] = path.read_bytes()
+    return contents
+
+
+def test_a_run_that_is_killed_and_started_again_ends_as_if_it_had_not_been(finished_run, killed, monkeypatch):
     monkeypatch.setattr(paths, "OUT", killed.folder / "out")
-    reference, moments, finished = alone.start(), np.random.default_rng(4), []
-    for what, fewest, most, which in ROUNDS:
-        run, number = killed.start(), moments.integers(fewest, most, endpoint=True)
-        while sum(what in path.parts for path in killed.done()) < number:
-            assert run.poll() is None, f"it was over before it was killed: {killed.said()}"
+    before = []
+    for what, number, only_leader in ROUNDS:
+        run = killed.start()
+        while sum(what in path.parts for path in finished_work(killed)) < number:
+            assert run.poll() is None, f"it ended before it was killed: {killed.log()}"
             time.sleep(0.02)
-        time.sleep(moments.uniform(0, LATER_S))
-        with pytest.raises(StudyError, match="Another run is writing out/demo"), runner._run_lock("demo"):
+        with pytest.raises(StudyError, match="Another run is writing out/my_voices"), runner._run_lock("my_voices"):
             pass
-        killed.kill(run, which)
-        finished.append(killed.done())
-        print(which, number, len(finished[-1]), killed.said().splitlines()[-1:])
-    assert killed.start().wait(timeout=300) == 0, killed.said()
-    assert reference.wait(timeout=300) == 0, alone.said()
-    here, there = killed.results(), alone.results()
+        killed.kill(only_leader=only_leader)
+        before.append(finished_work(killed))
+    assert killed.start().wait(timeout=600) == 0, killed.log()
+    here, there = results(killed), results(finished_run)
     assert sorted(here) == sorted(there)
     assert [name for name in here if here[name] != there[name]] == []
-    for before in finished:
-        assert before.items() <= killed.done().items(), "something was done twice"
+    for work in before:
+        assert work.items() <= finished_work(killed).items(), "something was computed twice"

@@ -1,14 +1,13 @@
-"""Comparison of results: files that differ are reported by stage, with the size of the differences and a judgement of it."""
+"""Comparison of results: files that differ are named by stage, with the largest differences and a judgement of their size."""
 
 import dataclasses
 import json
-import re
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
-from runs import FEATURES, NAMES, RECORDINGS, TEXTS, write_network
+from runs import FEATURES, NAMES, RECORDINGS, TEXTS, replace, write_network
 
 from ser_utils import __main__, corpora
 from ser_utils.core import paths
@@ -17,168 +16,148 @@ from ser_utils.features.registry import write_features
 from ser_utils.study import differences, manifest, verify
 
 
-def replace(path, old, new):
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new), encoding="utf-8")
+def against_manifest():
+    """Stage, file and status of what is not as in the manifest."""
+    table = verify.compare(manifest.contents("demo", "demo", {}), manifest.read(paths.OUT / "demo"))
+    assert len(table) >= len(NAMES) + 1
+    return [tuple(row) for row in table[table.status != "same"].to_numpy()]
 
 
-def not_same(table):
-    """Stage, file and status of the rows that are not the same."""
-    return [tuple(row) for row in table.loc[table.status != "same", ["stage", "file", "status"]].to_numpy()]
+@pytest.fixture
+def command(capsys):
+    """Run ``verify`` with options; return the exit status and the lines printed."""
 
+    def run(*options):
+        status = __main__.main(["verify", "demo", *map(str, options)])
+        return status, capsys.readouterr().out.splitlines()
 
-def size_of(a, b, name):
-    """The row of one file that differs, and nothing else may."""
-    table = verify.compare_folders(a, b)
-    assert list(table.file[table.status != "same"]) == [name]
-    return table.set_index("file").loc[name]
-
-
-@pytest.mark.parametrize("name", ["features_functionals.npz", "model/model.keras"])
-def test_a_file_cut_off_differs_and_stops_nothing(written, tmp_path, name):
-    whole = shutil.copytree(written, tmp_path / "whole")
-    (written / name).write_bytes((written / name).read_bytes()[:200])
-    assert not_same(verify.compare_with_manifest("demo", "demo")) == [(manifest.stage_of(name), name, "differs")]
-    assert size_of(written, whole, name).what == "cannot be read"
+    return run
 
 
 # Against the manifest
 
 
-def test_files_as_they_were_are_the_same(written):
-    table = verify.compare_with_manifest("demo", "demo")
-    assert list(table.columns) == ["stage", "file", "status"]
-    assert set(table.status) == {"same"} and len(table) == len(NAMES) + 1
+def test_unchanged_files_are_the_same(written, command):
+    assert against_manifest() == []
+    status, lines = command()
+    assert status == 0 and lines[1:3] == ["inputs: same (3 recordings of demo)", "utterances: same (2 files)"]
+    assert lines[-1] == "Nothing differs."
 
 
-@pytest.mark.parametrize("name", TEXTS)
-def test_an_altered_byte_names_its_file_and_stage_and_nothing_else(written, name):
-    content = (written / name).read_bytes()
-    (written / name).write_bytes(content[:-1] + b"~")
-    assert not_same(verify.compare_with_manifest("demo", "demo")) == [(manifest.stage_of(name), name, "differs")]
+@pytest.mark.parametrize("name", [*TEXTS, "features_functionals.npz", "model/model.keras"])
+def test_a_changed_or_truncated_file_differs_in_its_stage(written, name):
+    path = written / name
+    path.write_bytes(path.read_bytes()[:200][:-1] + b"~")
+    assert against_manifest() == [(manifest.stage_of(name), name, "differs")]
 
 
-def test_missing_and_new_tables_are_told_apart(written):
+def test_missing_and_new_tables_are_told_apart(written, command):
     (written / "metrics.csv").rename(written / "metrics_old.csv")
-    actual = not_same(verify.compare_with_manifest("demo", "demo"))
-    assert actual == [("tables", "metrics.csv", "missing"), ("tables", "metrics_old.csv", "new")]
+    assert against_manifest() == [("tables", "metrics.csv", "missing"), ("tables", "metrics_old.csv", "new")]
+    assert command()[0] == 1
 
 
-def test_what_git_does_not_keep_may_be_away(written, capsys):
+def test_what_git_does_not_keep_may_be_absent(written, command):
     shutil.rmtree(written / "model")
     shutil.rmtree(paths.DATA)
     (written / "features_functionals.npz").unlink()
-    assert {status for _, _, status in not_same(verify.compare_with_manifest("demo", "demo"))} == {"not here"}
-    assert __main__.main(["verify", "demo"]) == 0
-    text = capsys.readouterr().out
-    assert "inputs: not here (3 recordings)" in text
-    assert "features: same (2 files), not here (features_functionals.npz)" in text
+    (written / "new.csv").write_text("a\n1\n")
+    status, lines = command()
+    assert status == 0 and lines[-1] == "Nothing differs."
+    assert lines[1] == "inputs: not here (3 recordings of demo)"
+    assert lines[3] == "features: not here (features_functionals.npz), same (2 files)"
 
 
 @pytest.mark.parametrize(
-    ("change", "text"),
+    "change",
     [
-        (lambda path: path.write_bytes(b"another sound"), "3 recordings"),
-        (lambda path: path.rename(path.with_name("dis-f1-b1.ogg")), "3 recordings"),
-        (lambda path: path.unlink(), "2 recordings, expected 3"),
+        lambda path: path.write_bytes(b"another sound"),
+        lambda path: path.rename(path.with_name("dis-f1-b1.ogg")),
+        lambda path: path.unlink(),
     ],
+    ids=["changed", "renamed", "removed"],
 )
-def test_a_recording_altered_renamed_or_lost_is_seen(written, change, text):
+def test_another_recording_is_noticed(written, change):
     change(paths.DATA / "demo" / next(iter(RECORDINGS)))
-    assert not_same(verify.compare_with_manifest("demo", "demo")) == [("inputs", text, "differs")]
+    assert against_manifest() == [("inputs", "3 recordings of demo", "differs")]
 
 
-def test_recordings_of_extra_corpora_count_and_are_named_without_their_place(out, monkeypatch):
-    other = corpora.CORPORA["demo"]
-    monkeypatch.setitem(corpora.CORPORA, "other", dataclasses.replace(other, name="other", folder="other"))
+def test_recordings_of_extra_corpora_count_and_are_named_without_their_path(out, monkeypatch, command):
+    other = dataclasses.replace(corpora.CORPORA["demo"], name="other", folder="other")
+    monkeypatch.setitem(corpora.CORPORA, "other", other)
     shutil.copytree(paths.DATA / "demo", paths.DATA / "other")
     shutil.copytree(paths.DATA / "demo" / "f1", paths.DATA / "mine" / "joy")
     own = str(paths.DATA / "mine")
     corpora.run_folder(corpora.get_corpus(own))
     values = json.loads(manifest.write("demo", "demo", {"EXTRA_CORPORA": ["OTHER", own]}).read_text())
     assert values["parameters"]["EXTRA_CORPORA"] == list(values["extra_corpora"]) == ["other", "mine"]
-    assert not_same(verify.compare_with_manifest("demo", "demo")) == []
-    (paths.DATA / "other" / next(iter(RECORDINGS))).write_bytes(b"another sound")
-    next((paths.DATA / "mine" / "joy").iterdir()).unlink()
-    text = [("inputs", "3 recordings of other", "differs"), ("inputs", "2 recordings of mine, expected 3", "differs")]
-    assert not_same(verify.compare_with_manifest("demo", "demo")) == text
+    assert command()[1][-1] == "Nothing differs."
     shutil.rmtree(paths.DATA / "other")
-    assert not_same(verify.compare_with_manifest("demo", "demo"))[0] == ("inputs", "3 recordings of other", "not here")
+    next((paths.DATA / "mine" / "joy").iterdir()).unlink()
+    inputs = "inputs: differs (3 recordings of mine), not here (3 recordings of other), same (3 recordings of demo)"
+    assert command()[1][1] == inputs
+    shutil.rmtree(paths.DATA / "mine")
+    inputs = "inputs: not here (3 recordings of other, 3 recordings of mine), same (3 recordings of demo)"
+    assert command()[1][1] == inputs
 
 
-def test_command_line_names_the_first_stage_that_differs(written, capsys):
+def test_the_first_stage_that_differs_is_named_and_sizes_are_unknown(written, command):
     replace(written / "features_original38.csv", "0.25", "0.26")
     replace(written / "metrics.csv", "0.25", "0.26")
-    assert __main__.main(["verify", "demo"]) == 1
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[1:4] == [
-        "inputs: same (3 recordings)",
-        "utterances: same (2 files)",
-        "features: differs (features_original38.csv), same (2 files); the stages before it are the same",
-    ]
-    assert "tables: differs (metrics.csv)" in lines
-    assert "Look at features first: later stages are computed from earlier ones." in lines
+    status, lines = command()
+    assert status == 1 and "tables: differs (metrics.csv)" in lines
+    assert lines[-2].startswith("The first stage that differs is features") and lines[-1] == verify.SIZES_UNKNOWN
 
 
-def test_a_stage_that_is_not_here_is_not_called_the_same(written, capsys):
-    shutil.rmtree(paths.DATA)
-    replace(written / "folds.csv", "speaker", "clip")
-    assert __main__.main(["verify", "demo"]) == 1
-    assert "folds: differs (folds.csv); no stage before it differs\n" in capsys.readouterr().out
-
-
-def test_command_line_ends_with_0_where_nothing_differs(written, capsys):
-    (written / "new.csv").write_text("a\n1\n")
-    assert __main__.main(["verify", "demo"]) == 0
-    text = capsys.readouterr().out
-    assert "tables: same (1 file), new (new.csv)" in text and "Nothing differs." in text
-
-
-def test_a_missing_table_fails(written):
-    (written / "metrics.csv").unlink()
-    assert __main__.main(["verify", "demo"]) == 1
-
-
-def test_other_code_versions_and_platform_are_told_and_are_no_failure(written, capsys):
-    values = manifest.read(paths.OUT / "demo")
+def test_another_environment_is_listed_and_is_no_failure(written, command):
+    values = manifest.read(written)
     values["versions"]["numpy"] = "1.0"
-    values["platform"]["machine"] = "abacus"
     values["code"] = {"sha256": "0", "git commit": "1234"}
+    values["parameters"]["N_SEEDS"] = 2
     paths.write_json(written / "manifest.json", values)
-    assert __main__.main(["verify", "demo"]) == 0
-    text = capsys.readouterr().out
-    assert f"The versions differ: numpy is {np.__version__} here, 1.0 in the manifest." in text
-    assert "machine is" in text and "abacus in the manifest." in text
-    assert re.search(r"The code differs: commit .* here, 1234 in the manifest\.", text)
+    status, lines = command()
+    assert status == 0
+    assert f"versions: numpy is {np.__version__} here, 1.0 there" in lines
+    assert any(line.startswith("code: sha256 is") and line.endswith("0 there") for line in lines)
+
+
+def test_the_same_code_in_another_commit_is_no_difference(written, command):
+    values = manifest.read(written)
+    values["code"]["git commit"] = "1234"
+    paths.write_json(written / "manifest.json", values)
+    assert not any("1234" in line for line in command()[1])
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"stages": {"inputs": null}}'])
+def test_a_damaged_manifest_gets_one_sentence(written, text):
+    (written / "manifest.json").write_text(text)
+    with pytest.raises(StudyError, match="is no manifest of this version of the study"):
+        manifest.read(written)
 
 
 def test_without_a_manifest_one_sentence(out, capsys):
     assert __main__.main(["verify", "demo"]) == 1
-    assert capsys.readouterr().err.startswith("out/demo has no manifest.json to compare with: run the study first")
+    assert "manifest.json does not exist: run the study first" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"stages": {"inputs": null}}'])
-def test_a_broken_manifest_gets_one_sentence(written, text):
-    (written / "manifest.json").write_text(text)
-    with pytest.raises(StudyError, match="is no manifest of this version of the study"):
-        verify.compare_with_manifest("demo", "demo")
-
-
-def test_a_variant_has_its_own_manifest(written, capsys):
+def test_a_variant_has_its_own_manifest(written, command):
     shutil.copytree(written, written.with_name("demo-small"))
     replace(written.with_name("demo-small") / "metrics.csv", "uar", "war")
-    assert (__main__.main(["verify", "demo"]), __main__.main(["verify", "demo", "--variant", "small"])) == (0, 1)
+    assert command()[0] == 0 and command("--variant", "small")[0] == 1
 
 
-def test_emovo_is_compared_where_it_or_its_manifest_is_there(written):
-    assert verify.corpus_to_verify(None) == "demo"
+def test_the_default_is_emovo_if_it_or_its_manifest_exists(written, capsys):
+    def compared():
+        __main__.main(["verify"])
+        return "".join(capsys.readouterr())
+
+    assert "out/demo " in compared()
     (paths.DATA / "EMOVO").mkdir()
     (paths.DATA / "EMOVO" / "a.wav").write_bytes(b"")
-    assert verify.corpus_to_verify(None) == "emovo"
+    assert "out/emovo/manifest.json does not exist" in compared()
     shutil.rmtree(paths.DATA / "EMOVO")
     shutil.copytree(written, paths.OUT / "emovo")
-    assert (verify.corpus_to_verify(None), verify.corpus_to_verify("Demo")) == ("emovo", "demo")
+    assert "out/emovo " in compared()
 
 
 # Against another folder
@@ -186,101 +165,64 @@ def test_emovo_is_compared_where_it_or_its_manifest_is_there(written):
 
 @pytest.fixture
 def other(out, tmp_path):
-    """The same results from elsewhere."""
+    """The same results in another folder."""
     return shutil.copytree(out, tmp_path / "elsewhere")
 
 
-def test_copies_are_the_same(out, other):
-    assert set(verify.compare_folders(out, other).status) == {"same"}
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ("a,b\n1,0.1\n2,0.2\n", {}),
+        ("a,b\n1,0.1\n2,0.25\n", {"b": 0.05}),
+        ("a,b\n1,0.1\n2,\n", {"b": np.inf}),
+        ("a,b\n1,0.1\n2,low\n", {"b": 0.5}),  # one of two cells is another text
+        ("a,b\n1,0.1\n", {"a": np.inf, "b": np.inf}),
+        ("a\n1\n2\n", {"b": np.inf}),
+        ("a,b,c\n1,0.1,1\n2,0.2,1\n", {"c": np.inf}),
+        ("a,b\n1,0.1\n2,inf\n", {"b": np.inf}),
+        ("b,a\n0.10,1\n0.20,2\n", {}),
+        ("", {"a": np.inf, "b": np.inf}),
+    ],
+)
+def test_largest_difference_of_each_column(out, other, table, expected):
+    (out / "table.csv").write_text("a,b\n1,0.1\n2,0.2\n")
+    (other / "table.csv").write_text(table)
+    columns = differences.by_column(out, other, ["table.csv"]).set_index("column").difference
+    assert columns[columns > 0].to_dict() == pytest.approx(expected)
 
 
-def test_sizes_of_differences_in_a_table(out, other):
-    replace(other / "predictions.csv", "joy,0.75", "fear,0.7")  # a difference of 0.05, of 0.75
-    replace(other / "predictions.csv", "0.25", "0.24")  # one of 0.01, of 0.25
-    row = size_of(out, other, "predictions.csv")
-    assert row.stage == "training" and row.status == "differs"
-    assert (row.largest_absolute, row.largest_relative) == (pytest.approx(0.05), pytest.approx(0.05 / 0.75))
-    assert (row.absolute_in, row.relative_in, row.n_texts) == ("p_joy", "p_joy", 1)
-    assert row.what == "predicted: 1 of 3 differ; numbers differ in 1 of 2 columns"
+def test_equal_infinite_or_missing_values_are_no_difference(out, other):
+    for folder in (out, other):
+        (folder / "features_x.csv").write_text("a,b,c\ninf,,1\n1,2,0\n")
+    assert list(differences.by_column(out, other, ["features_x.csv"]).difference) == [0, 0, 0]
 
 
-def test_largest_absolute_and_relative_difference_may_stand_in_different_columns(out, other):
-    for folder, values in ((out, "1000,0.1"), (other, "1001,0.2")):
-        (folder / "metrics.csv").write_text(f"big,small\n{values}\n")
-    row = size_of(out, other, "metrics.csv")
-    assert (row.largest_absolute, row.absolute_in) == (1.0, "big")
-    assert (row.largest_relative, row.relative_in) == (pytest.approx(0.5), "small")
-
-
-def test_sizes_of_differences_in_sequences(out, other):
+def test_features_are_compared_by_column_in_compact_tables_and_sequences(out, other):
+    write_features(FEATURES.assign(level=[1.0, 2.5]), other / "features_functionals.npz")
     frames = [np.arange(6, dtype=np.float32).reshape(3, 2), np.ones((2, 2), np.float32)]
     for folder, more in ((out, 0), (other, 0.5)):
         table = pd.DataFrame({"file": ["a.ogg", "b.ogg"], "variant": "original", "frames": [frames[0], frames[1] + more]})
         write_features(table, folder / "features_log_mel.npz")
-    row = size_of(out, other, "features_log_mel.npz")
-    assert (row.largest_absolute, row.what) == (0.5, "numbers differ in 2 of 2 columns")
+    columns = differences.by_column(out, other, ["features_functionals.npz", "features_log_mel.npz"])
+    differing = columns[columns.difference > 0].set_index("column").difference
+    assert differing.to_dict() == pytest.approx({"level": 0.5 / 2.5, "values": 0.5 / 4})
 
 
-def test_sizes_of_differences_in_a_compact_table(out, other):
-    write_features(FEATURES.assign(level=[1.0, 2.5]), other / "features_functionals.npz")
-    row = size_of(out, other, "features_functionals.npz")
-    assert (row.largest_absolute, row.absolute_in) == (0.5, "level")
-    assert (row.largest_relative, row.n_texts, row.what) == (pytest.approx(0.2), 0, "numbers differ in 1 of 2 columns")
+SIZES = {  # name: old, new, part of the sentence
+    "features_original38.csv": ("0.25", "0.250001", "features within 2e-06"),
+    "predictions.csv": ("0.75", "0.7", "probabilities within 0.05, predicted labels within 0"),
+    "metrics.csv": ("0.25", "0.26", "metrics within 0.01"),
+}
 
 
-@pytest.mark.parametrize(
-    ("table", "text"),
-    [
-        ("metric,value\nuar,0.5\n", "2 rows here, 1 there"),
-        ("metric,value,n\nuar,0.5,1\naccuracy,0.25,1\n", "only there: n"),
-        ("metric\nuar\naccuracy\n", "only here: value"),
-        ("value,metric\n0.5,uar\n0.25,accuracy\n", "in another order"),
-        ("metric,value\nuar,0.50\naccuracy,0.25\n", "the same values, written in another way"),
-        ("metric,value\nuar,0.5\naccuracy,\n", "value: 1 of 2 empty on one side"),
-        ("metric,value\nuar,0.5\naccuracy,low\n", "value: 1 of 2 differ"),
-        ("", "cannot be read"),
-    ],
-)
-def test_tables_of_another_shape_are_described(out, other, table, text):
-    (other / "metrics.csv").write_text(table)
-    assert size_of(out, other, "metrics.csv").what == text
-
-
-def test_infinite_values_are_infinitely_far_from_others():
-    assert differences._largest_gaps(np.array([1.0, np.inf]), np.array([1.0, np.inf])) == (0.0, 0.0)
-    assert differences._largest_gaps(np.array([1.0]), np.array([np.inf])) == (np.inf, np.inf)
-
-
-def test_size_of_the_difference_between_weights(out, other):
-    write_network(other / "model" / "model.keras", weight=0.75)
-    row = size_of(out, other, "model/model.keras")
-    assert (row.largest_absolute, row.absolute_in) == (0.25, "layers/dense/vars/0")
-    assert row.what == "numbers differ in 1 of 1 weights"
-
-
-def test_a_network_whose_layers_alone_differ_is_described(out, other):
-    write_network(other / "model" / "model.keras", layer="other")
-    row = size_of(out, other, "model/model.keras")
-    assert row.what == "layers or normalisation differ, weights are the same" and np.isnan(row.largest_absolute)
-
-
-def altered(other, name, old, new):
+@pytest.mark.parametrize("name", SIZES)
+def test_small_differences_are_of_the_size_that_another_processor_makes(out, other, command, name):
+    old, new, size = SIZES[name]
     replace(other / name, old, new)
-    return other
-
-
-@pytest.mark.parametrize(
-    ("name", "old", "new", "sizes"),
-    [
-        ("features_original38.csv", "0.25", "0.250001", "features within 2e-06"),
-        ("predictions.csv", "0.75", "0.7", "probabilities within 0.05, predicted labels within 0"),
-        ("metrics.csv", "0.25", "0.26", "metrics within 0.01"),
-    ],
-)
-def test_small_differences_are_of_the_size_that_another_processor_makes(out, other, name, old, new, sizes):
-    table = verify.compare_folders(out, altered(other, name, old, new))
-    expected = f"All differences are of the size that another processor makes: {sizes}."
-    assert differences.size_sentence(table) == expected
+    (other / "headline.png").write_text("computed from it")
+    status, lines = command("--against", other)
+    assert status == 1 and lines[-1].startswith("All differences are of the size that another processor makes: " + size)
+    assert lines[-2].split()[0] == name  # the table of largest differences
 
 
 @pytest.mark.parametrize(
@@ -294,86 +236,44 @@ def test_small_differences_are_of_the_size_that_another_processor_makes(out, oth
         ("predictions.csv", "0.75", "0.4"),
         ("predictions.csv", "joy,0.75", "fear,0.75"),  # a third of the labels
         ("predictions.csv", "a.ogg,1", "a.ogg,2"),
+        ("predictions.csv", "p_joy", "p_fear"),
         ("metrics.csv", "0.25", "0.45"),
         ("metrics.csv", "uar", "war"),
+        ("headline.png", "a picture", "another"),  # alone: from the same tables
     ],
 )
-def test_larger_differences_are_named(out, other, name, old, new):
-    table = verify.compare_folders(out, altered(other, name, old, new))
-    assert differences.size_sentence(table) == f"Differences in {name} are larger than another processor makes."
+def test_larger_differences_are_named(out, other, command, name, old, new):
+    replace(other / name, old, new)
+    assert command("--against", other)[1][-1] == f"Differences in {name} are larger than another processor makes."
 
 
-def test_weights_and_compact_features_have_bounds(out, other):
+def test_weights_have_a_bound_and_other_layers_have_none(out, other, command):
     write_network(other / "model" / "model.keras", weight=1.001)
-    write_features(FEATURES.assign(level=[1.0, 2.0001]), other / "features_functionals.npz")
-    sentence = differences.size_sentence(verify.compare_folders(out, other))
-    assert sentence.endswith("another processor makes: features within 5e-05, weights within 0.001.")
-    write_network(other / "model" / "model.keras", layer="other")
-    assert "model/model.keras are larger" in differences.size_sentence(verify.compare_folders(out, other))
-
-
-def test_tables_and_figures_are_judged_by_what_they_are_computed_from(out, other):
-    (other / "headline.png").write_text("another picture")
-    alone = differences.size_sentence(verify.compare_folders(out, other))
-    assert alone.startswith("Another processor does not explain the differences in headline.png")
-    table = verify.compare_folders(out, altered(other, "metrics.csv", "0.25", "0.26"))
-    assert differences.size_sentence(table).endswith("metrics within 0.01. Other files that differ are computed from these.")
-
-
-def test_command_line_prints_the_judgement_of_sizes(out, other, capsys):
-    altered(other, "metrics.csv", "0.25", "0.26")
-    assert __main__.main(["verify", "demo", "--against", str(other)]) == 1
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == "All differences are of the size that another processor makes: metrics within 0.01."
-
-
-def test_sizes_are_unknown_with_a_manifest_alone(written, capsys):
-    replace(written / "metrics.csv", "0.25", "0.26")
-    unknown = (
-        "The manifest has only hashes, so the sizes of differences are unknown: compare with the other folder, --against DIR."
+    assert command("--against", other)[1][-1].startswith(
+        "All differences are of the size that another processor makes: weights"
     )
-    other_processor = " The manifest was written on another processor or system."
-    assert __main__.main(["verify", "demo"]) == 1
-    assert unknown in capsys.readouterr().out.splitlines()
-    values = manifest.read(written)
-    values["platform"]["simd"] = ["X86_V2"]
-    paths.write_json(written / "manifest.json", values)
-    __main__.main(["verify", "demo"])
-    lines = capsys.readouterr().out.splitlines()
-    assert unknown + other_processor in lines
-    assert lines[-1].startswith("The platform differs: simd is")
+    for change in ({"weight": 1.1}, {"layer": "other"}):
+        write_network(other / "model" / "model.keras", **change)
+        assert command("--against", other)[1][-1].startswith("Differences in model/model.keras are larger")
 
 
-def test_files_on_one_side_are_missing_new_or_not_here(out, other):
+def test_files_on_one_side_are_missing_new_or_not_here(out, other, command):
     (out / "metrics.csv").unlink()
     (out / "features_functionals.npz").unlink()
     (other / "folds.csv").unlink()
-    assert not_same(verify.compare_folders(out, other)) == [
-        ("features", "features_functionals.npz", "not here"),
-        ("folds", "folds.csv", "new"),
-        ("tables", "metrics.csv", "missing"),
-    ]
+    status, lines = command("--against", other)
+    assert status == 1 and lines[3].startswith("features: not here (features_functionals.npz)")
+    assert lines[4] == "folds: new (folds.csv)" and lines[7] == "tables: missing (metrics.csv)"
 
 
-def test_command_line_prints_the_sizes_below_their_stage(out, other, capsys):
-    replace(other / "metrics.csv", "0.25", "0.24")
-    (other / "headline.png").write_text("another picture")
-    assert __main__.main(["verify", "demo", "--against", str(other)]) == 1
-    lines = capsys.readouterr().out.splitlines()
-    at = lines.index("tables: differs (metrics.csv); the stages before it are the same")
-    assert lines[at + 1].split()[2:] == ["largest_absolute", "absolute_in", "largest_relative", "relative_in"]
-    assert " ".join(lines[at + 2].split()) == "metrics.csv numbers differ in 1 of 1 columns 0.01 value 0.04 value"
-    assert lines[at + 3] == "figures: differs (headline.png)"
-
-
-def test_two_manifests_tell_other_recordings_and_parameters(written, tmp_path, capsys):
+def test_recordings_and_parameters_are_compared_by_two_manifests(written, tmp_path, command):
     other = shutil.copytree(written, tmp_path / "elsewhere")
     (paths.DATA / "demo" / next(iter(RECORDINGS))).unlink()
     manifest.write("demo", "demo", {"N_SEEDS": 2})
-    assert __main__.main(["verify", "demo", "--against", str(other)]) == 1
-    text = capsys.readouterr().out
-    assert "inputs: differs (2 recordings, expected 3)" in text
-    assert "The parameters differ: N_SEEDS is 2 here, 5 there." in text and "versions differ" not in text
+    status, lines = command("--against", other)
+    assert status == 1 and lines[1] == "inputs: differs (3 recordings of demo)"
+    assert "parameters: N_SEEDS is 2 here, 5 there" in lines
+    assert lines[-1] == "Differences in 3 recordings of demo are larger than another processor makes."
 
 
 @pytest.mark.parametrize(("make", "text"), [(False, "is no folder"), (True, "holds no tables")])

@@ -60,7 +60,8 @@ def write_aside(path: Path) -> Iterator[Path]:
 
     A reader never sees an incomplete file, and a failed write keeps the previous file.
     """
-    aside = path.with_name(f".{path.stem}.{threading.get_native_id()}{path.suffix}")  # two threads may write the same file
+    writer = f"{os.getpid()}-{threading.get_native_id()}"  # two threads may write the same file
+    aside = path.with_name(f".{path.stem}.{writer}{path.suffix}")
     try:
         yield aside
         aside.replace(path)
@@ -71,9 +72,17 @@ def write_aside(path: Path) -> Iterator[Path]:
 def sweep(folder: Path) -> None:
     """Remove temporary files of `write_aside` that killed processes have left."""
     for path in folder.glob(".*"):
-        pid = re.fullmatch(r"\..+?\.(\d+)(\.\w+)?", path.name)
-        if pid and path.is_file() and not Path("/proc", pid[1]).exists():
+        writer = re.fullmatch(r"\..+\.(\d+)-\d+(\.\w+)?", path.name)
+        if writer and not _is_running(int(writer[1])):
             path.unlink(missing_ok=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)  # sends no signal
+    except OSError as error:
+        return isinstance(error, PermissionError)  # a process of another user
+    return True
 
 
 def file_hash(path: Path) -> str | None:

@@ -85,11 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         if given.command == "notebooks":
             return notebooks.refresh_notebooks()
-        known = parameters.known_parameters()
         if given.command == "run":
-            parameters.check_names(parameters.parse_settings(given.settings, known), known)
             return runner.run_study(given.corpus, settings=given.settings, start=given.start, fresh=given.fresh)
-        for name, entry in known.items():
+        for name, entry in parameters.known_parameters().items():
             print(f"{name}: {entry['type']} = {entry['default']}  # {entry['help']}")
         return 0
     except StudyError as error:

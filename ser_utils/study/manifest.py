@@ -4,7 +4,6 @@ Two runs of the same code on the same data and platform write the same manifest.
 with it.
 """
 
-import ast
 import hashlib
 import io
 import json
@@ -14,7 +13,6 @@ import subprocess
 import zipfile
 import zlib
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -26,7 +24,7 @@ from ser_utils.core import paths
 from ser_utils.core.audio import SUFFIXES
 from ser_utils.core.errors import StudyError
 from ser_utils.study import notebooks
-from ser_utils.study.parameters import known_parameters, versions
+from ser_utils.study.parameters import versions, with_defaults
 from ser_utils.study.stages import EXECUTION
 
 CODE = ("ser_utils", "notebooks", "requirements.lock")
@@ -52,14 +50,28 @@ STAGES = {
     "figures": ("*.png", "*.svg"),
 }
 """Stages in the order of computation, and patterns of their files. Files that match no pattern belong to the tables."""
-NOT_RESULTS = ("manifest.json", "run.json", "source.json", "training_times.csv")
+NOT_RESULTS = ("manifest.json", "source.json", "training_times.csv")
 """Files of a run that are not hashed."""
 READ_ERRORS = (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 """Exceptions of the readers of tables and networks if a file is truncated or has another format."""
 
 
-def write(run: str, corpus: str, parameters: Mapping, *, facts: Mapping | None = None) -> Path:
-    """Write ``out/<run>/manifest.json``. A repeated run writes the same bytes.
+def write(run: str, corpus: str, parameters: Mapping, facts: Mapping = {}) -> Path:
+    """Write ``out/<run>/manifest.json`` from `contents`, and return its path. A repeated run writes the same bytes.
+
+    `facts` that differ between runs, such as the duration and the number of cores, are JSON values that are written to
+    ``out/<run>/executed/run.json`` together with the parameters in `EXECUTION`.
+    """
+    out = paths.out_dir(run)
+    (out / "executed").mkdir(exist_ok=True)
+    execution = {name: value for name, value in with_defaults(parameters).items() if name in EXECUTION}
+    paths.write_json(out / "executed" / "run.json", {**execution, **facts})
+    paths.write_json(out / "manifest.json", contents(run, corpus, parameters))
+    return out / "manifest.json"
+
+
+def contents(run: str, corpus: str, parameters: Mapping) -> dict:
+    """Describe the present files of a run, the recordings, the code and the environment.
 
     Parameters
     ----------
@@ -68,67 +80,59 @@ def write(run: str, corpus: str, parameters: Mapping, *, facts: Mapping | None =
     corpus : str
         Corpus whose recordings are hashed: a name, or the path of one of the user's own.
     parameters : mapping
-        Notebook parameters that were set; the others have their defaults.
-    facts : mapping, optional
-        Facts that differ between runs, such as the duration and the number of cores: JSON values, written to
-        ``out/<run>/executed/run.json`` together with the parameters in `EXECUTION`.
-
-    Returns
-    -------
-    Path
-        The manifest.
-    """
-    known = corpora.get_corpus(corpus).name
-    out, variant = paths.out_dir(run), run.removeprefix(known).removeprefix("-")
-    used = {name: ast.literal_eval(entry["default"]) for name, entry in known_parameters().items()}
-    used |= {"VARIANT": variant, **parameters, "CORPUS": known}  # the path of a user's own corpus is in source.json
-    extra = {corpora.get_corpus(name).name: recordings(name) for name in used.get("EXTRA_CORPORA", [])}
-    used |= {"EXTRA_CORPORA": list(extra)} if extra else {}
-    if facts is not None:
-        (out / "executed").mkdir(exist_ok=True)
-        paths.write_json(out / "executed" / "run.json", {**{key: used[key] for key in EXECUTION if key in used}, **facts})
-    stages = {stage: {} for stage in STAGES} | {"inputs": recordings(corpus)}
-    for name, digest in result_hashes(out).items():
-        stages[stage_of(name)][name] = digest
-    values = {
-        "corpus": known,
-        "variant": variant,
-        "parameters": {name: value for name, value in used.items() if name not in EXECUTION},
-        **environment(),
-        **({"extra_corpora": extra} if extra else {}),
-        "stages": stages,
-    }
-    paths.write_json(out / "manifest.json", values)
-    return out / "manifest.json"
-
-
-def read(folder: Path) -> dict:
-    """Read the manifest of a run.
-
-    Parameters
-    ----------
-    folder : Path
-        Folder of the run, such as ``out/emovo``.
+        Notebook parameters that were set; the others have their defaults. EXTRA_CORPORA has names, paths or names of runs.
 
     Returns
     -------
     dict
-        The values that `write` wrote.
+        JSON values: corpus, variant, parameters, threads, versions, platform, code, and stages, a hash of each result by stage
+        and name relative to the folder of the run. Instead of paths, which identify a machine, it has names of corpora.
+    """
+    known = corpora.get_corpus(corpus).name
+    variant = run.removeprefix(known).removeprefix("-")
+    used = {name: value for name, value in with_defaults(parameters).items() if name not in EXECUTION}
+    used |= {"CORPUS": known, "VARIANT": variant}
+    extra = {}
+    for name in used.get("EXTRA_CORPORA", []):
+        source = corpora.source_of_run(name)
+        extra[name if source else corpora.get_corpus(name).name] = recordings(source or name)
+    return {
+        "corpus": known,
+        "variant": variant,
+        "parameters": used | ({"EXTRA_CORPORA": list(extra)} if extra else {}),
+        "threads": THREADS,
+        "versions": versions(),
+        "platform": {"system": platform.system(), "machine": platform.machine(), "simd": _simd()},
+        "code": {"sha256": code_hash(), "git commit": git_commit()},
+        **({"extra_corpora": extra} if extra else {}),
+        "stages": result_hashes(paths.OUT / run) | {"inputs": recordings(corpus)},
+    }
+
+
+def _simd() -> list[str]:
+    """Instruction set extensions that numpy uses on this processor."""
+    simd = np.show_config(mode="dicts").get("SIMD Extensions", {})
+    return [*simd.get("baseline", []), *simd.get("found", [])]
+
+
+def read(folder: Path) -> dict:
+    """Return what `write` wrote to the folder of a run, such as ``out/emovo``.
 
     Raises
     ------
-    FileNotFoundError
-        The folder has no manifest.
     StudyError
-        The manifest is damaged or of another version of the study.
+        There is no manifest, or it is damaged or of another version of the study.
     """
+    path = folder / "manifest.json"
+    if not path.exists():
+        raise StudyError(f"{path} does not exist: run the study first, with ./run_all.sh.")
     try:
-        values = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
         if set(values["stages"]) != set(STAGES):
             raise ValueError("other stages")
     except (ValueError, KeyError, TypeError) as error:
         raise StudyError(
-            f"{folder / 'manifest.json'} is no manifest of this version of the study: run the study again to write it anew."
+            f"{path} is no manifest of this version of the study: run the study again to write it anew."
         ) from error
     return values
 
@@ -141,69 +145,50 @@ def stage_of(name: str) -> str:
     return "tables"
 
 
-def environment() -> dict[str, object]:
-    """Threads, versions of packages, platform and code; nothing of it identifies a machine."""
-    simd = np.show_config(mode="dicts").get("SIMD Extensions", {})
-    return {
-        "threads": THREADS,
-        "versions": versions(),
-        "platform": {
-            "system": platform.system(),
-            "machine": platform.machine(),
-            "simd": [*simd.get("baseline", []), *simd.get("found", [])],  # extensions that numpy uses on this processor
-        },
-        "code": {"sha256": code_hash(), "git commit": git_commit()},
-    }
-
-
 def code_hash() -> str:
     """Hash of the package's sources, tables and style, the code cells of the notebooks, and the lock file."""
     files = [path for ending in ("*.py", "*.csv", "*.mplstyle") for path in paths.PACKAGE.rglob(ending)]
-    files += [path for path in [paths.ROOT / "requirements.lock"] if path.exists()]
-    texts = {
-        path.relative_to(paths.ROOT).as_posix(): path.read_text(encoding="utf-8") for path in files
-    }  # as text: git may convert line endings
+    files += paths.ROOT.glob("requirements.lock")
+    texts = {path.relative_to(paths.ROOT).as_posix(): path.read_text(encoding="utf-8") for path in files}
     for notebook in notebooks.list_notebooks():
         cells = nbformat.read(notebook, as_version=4).cells
         texts[notebook.name] = json.dumps([cell.source for cell in cells if cell.cell_type == "code"])
-    return _joint_hash({name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()})
+    return _joint_hash({name: _sha256(text.encode()) for name, text in texts.items()})
 
 
 def git_commit() -> str | None:
     """Last commit that changed the code, with a remark if there are uncommitted changes; None without git."""
-    commit = _git("log", "-1", "--format=%H", "--", *CODE)
-    if not commit:
-        return None
-    return commit + (" and uncommitted changes" if _git("status", "--porcelain", "--", *CODE) else "")
-
-
-def _git(*arguments: str) -> str | None:
-    """Output of a git command; None if it fails or git is not installed."""
-    try:  # without optional locks, which could block a concurrent commit
-        done = subprocess.run(["git", "--no-optional-locks", *arguments], cwd=paths.ROOT, capture_output=True, text=True)
-    except OSError:
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    texts = []
+    for command in (["log", "-1", "--format=%H"], ["status", "--porcelain"]):
+        git = ["git", "--no-optional-locks", *command, "--", *CODE]  # optional locks could block a concurrent commit
+        try:
+            texts.append(subprocess.run(git, cwd=paths.ROOT, capture_output=True, text=True, check=True).stdout.strip())
+        except (OSError, subprocess.CalledProcessError):
+            return None
+    commit, changes = texts
+    return f"{commit} and uncommitted changes" if commit and changes else commit or None
 
 
 def recordings(corpus: str) -> dict[str, object] | None:
     """Number of recordings of a corpus, and one hash over their names and contents; None if there are none."""
     try:
-        root, files = corpora.get_corpus(corpus).root, corpora.input_files(corpora.get_corpus(corpus))
+        entry = corpora.get_corpus(corpus)
+        files = corpora.input_files(entry)
+        hashes = dict(zip(files, paths.file_hashes(entry.root, files), strict=True))
     except StudyError:  # the folder or CSV file of a user's own corpus was removed
         return None
-    with ThreadPoolExecutor() as pool:
-        digests = list(pool.map(paths.file_hash, (root / name for name in files)))
-    hashes = {name: digest or "" for name, digest in zip(files, digests, strict=True)}
     n_recordings = sum(name.lower().endswith(SUFFIXES) for name in files)
     return {"recordings": n_recordings, "sha256": _joint_hash(hashes)} if n_recordings else None
 
 
-def result_hashes(folder: Path) -> dict[str, str]:
-    """Hash of each result of a run, by its name relative to the folder of the run, sorted."""
+def result_hashes(folder: Path) -> dict[str, dict[str, str]]:
+    """Hashes of the results of a run: stage, then name relative to the folder of the run, sorted."""
+    hashes: dict[str, dict[str, str]] = {stage: {} for stage in STAGES}
     files = [*folder.glob("*"), *(folder / "model").rglob("*")]
-    names = sorted(path.relative_to(folder).as_posix() for path in files if path.is_file())
-    return {name: content_hash(folder / name) for name in names if name not in NOT_RESULTS and not re.search(r"(^|/)\.", name)}
+    for name in sorted(path.relative_to(folder).as_posix() for path in files if path.is_file() and path.name[0] != "."):
+        if name not in NOT_RESULTS:
+            hashes[stage_of(name)][name] = content_hash(folder / name)
+    return hashes
 
 
 def content_hash(path: Path) -> str:
@@ -215,52 +200,38 @@ def content_hash(path: Path) -> str:
     """
     try:
         if path.suffix == ".keras":
-            return _joint_hash(_network_hashes(path))
+            parts = read_network(path)
+            config = parts.pop("config.json").item()
+            hashes = {name: _sha256(f"{w.dtype} {w.shape} ".encode() + w.tobytes()) for name, w in parts.items()}
+            return _joint_hash({**hashes, "config.json": _sha256(config.encode())})
         if path.suffix == ".npz":
             with zipfile.ZipFile(path) as archive:
-                return _joint_hash({name: _member_hash(archive, name) for name in archive.namelist()})
+                return _joint_hash({name: _sha256(archive.read(name)) for name in archive.namelist()})
     except READ_ERRORS:
         pass  # a truncated file is hashed by its bytes
     return paths.file_hash(path)
 
 
-def _network_hashes(path: Path) -> dict[str, str]:
-    """Hash of each weight and of each other member of a ``.keras`` file."""
-    hashes = {
-        name: hashlib.sha256(f"{w.dtype} {w.shape} ".encode() + w.tobytes()).hexdigest()
-        for name, w in read_weights(path).items()
-    }
-    with zipfile.ZipFile(path) as archive:
-        config = json.dumps(_reproducible_config(json.loads(archive.read("config.json"))), sort_keys=True)
-        members = set(archive.namelist()) - {"metadata.json", "config.json", "model.weights.h5"}
-        hashes |= {name: _member_hash(archive, name) for name in members}
-    return {**hashes, "config.json": hashlib.sha256(config.encode()).hexdigest()}
-
-
-def read_weights(path: Path) -> dict[str, np.ndarray]:
-    """Weights of a ``.keras`` file, by their HDF5 path."""
+def read_network(path: Path) -> dict[str, np.ndarray]:
+    """Weights of a ``.keras`` file by their HDF5 path, and as ``config.json`` the text of its reproducible configuration."""
     import h5py  # a dependency of Keras
 
-    weights: dict[str, np.ndarray] = {}
+    parts: dict[str, np.ndarray] = {}
     with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as tree:
-        tree.visititems(lambda name, node: weights.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None)
-    return weights
+        tree.visititems(lambda name, node: parts.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None)
+        config = json.loads(archive.read("config.json"), object_hook=_without_address)
+    text = re.sub(r'_\d+"(?!:)', '"', json.dumps(config, sort_keys=True))  # running numbers of layers, in all references
+    return parts | {"config.json": np.array(text)}
 
 
-def _reproducible_config(config: object) -> object:
-    """Keras' configuration of a network without memory addresses and without running numbers in the names of layers."""
-    if isinstance(config, dict):
-        return {name: _reproducible_config(value) for name, value in config.items() if name != "shared_object_id"}
-    if isinstance(config, list):
-        return [_reproducible_config(value) for value in config]
-    return re.sub(r"_\d+$", "", config) if isinstance(config, str) else config  # layers refer to others by name
+def _without_address(config: dict) -> dict:
+    return {name: value for name, value in config.items() if name != "shared_object_id"}
 
 
-def _member_hash(archive: zipfile.ZipFile, name: str) -> str:
-    with archive.open(name) as member:
-        return hashlib.file_digest(member, "sha256").hexdigest()
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _joint_hash(hashes: Mapping[str, str]) -> str:
     """One hash over names and their hashes, in the order of the names."""
-    return hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in sorted(hashes.items())).encode()).hexdigest()
+    return _sha256("".join(f"{name} {digest}\n" for name, digest in sorted(hashes.items())).encode())

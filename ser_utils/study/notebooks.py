@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import re
 import shutil
 import sys
 import warnings
@@ -43,8 +44,8 @@ def expand_names(names: Iterable[str]) -> list[str]:
     return [file for name in names for file in (tables if name == "features_*" else [name])]
 
 
-def execute_notebook(book: Path, executed: Path, parameters: Mapping, *, progress: str | None = None) -> str | None:
-    """Execute one notebook with papermill; return None, or why it failed.
+def execute_notebook(book: Path, executed: Path, parameters: Mapping) -> str | None:
+    """Execute one notebook with papermill; return None, or why it failed. Progress is shown on the terminal, if there is one.
 
     Parameters
     ----------
@@ -54,8 +55,6 @@ def execute_notebook(book: Path, executed: Path, parameters: Mapping, *, progres
         Path of its executed copy, normalised by `normalise_notebook`. After a failure it is executed up to the failed cell.
     parameters : mapping
         JSON values by name; every name must be in the notebook.
-    progress : str, optional
-        Value of ``SER_PROGRESS`` for the kernel; by default the terminal, if the output goes to one.
     """
     from papermill import execute_notebook
     from papermill.exceptions import PapermillExecutionError
@@ -63,7 +62,7 @@ def execute_notebook(book: Path, executed: Path, parameters: Mapping, *, progres
     executed.parent.mkdir(parents=True, exist_ok=True)
     logging.getLogger("papermill").setLevel(logging.ERROR)
     failed = None
-    with environment(SER_PROGRESS=progress or _terminal()), warnings.catch_warnings():
+    with environment(SER_PROGRESS=_terminal()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             execute_notebook(
@@ -107,7 +106,7 @@ def _terminal() -> str:
 
 
 def normalise_notebook(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Remove what differs between runs from an executed notebook: times, random cell ids, papermill's metadata."""
+    """Remove what differs between runs from an executed notebook: times, random ids, papermill's metadata."""
     notebook.metadata = nbformat.from_dict(
         {
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": KERNEL},
@@ -119,6 +118,9 @@ def normalise_notebook(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode
     for i, cell in enumerate(notebook.cells):
         cell.id = f"cell-{i:02d}"
         cell.metadata = nbformat.from_dict({"tags": cell.metadata.tags} if cell.metadata.get("tags") else {})
+        for output in cell.get("outputs", []):
+            if output.get("name") == "stderr":  # a warning has a path with the number of the kernel's process
+                output.text = re.sub(r"\S*[/\\]ipykernel_\d+[/\\]\d+\.py", "cell", output.text)
     return notebook
 
 
@@ -127,7 +129,7 @@ def refresh_notebooks() -> int:
     for book in list_notebooks():
         print(f"{book.stem} ...", end=" ", flush=True)
         executed = paths.out_dir("demo") / "executed" / book.name
-        failed = execute_notebook(book, executed, {}, progress="off")
+        failed = execute_notebook(book, executed, {})
         if failed is not None:
             print(f"FAILED\n  {failed}")
             return 1

@@ -30,6 +30,11 @@ def known_parameters() -> dict[str, dict]:
     return known
 
 
+def with_defaults(parameters: Mapping) -> dict[str, object]:
+    """All parameters of the notebooks: the values that are set, and the defaults of the others."""
+    return {name: ast.literal_eval(entry["default"]) for name, entry in known_parameters().items()} | dict(parameters)
+
+
 def parse_settings(settings: Sequence[str], known: Mapping[str, dict]) -> dict[str, object]:
     """Parse ``NAME=VALUE`` texts, the values as JSON.
 
@@ -72,7 +77,7 @@ def _parse_value(name: str, text: str, kind: str) -> object:
     return value
 
 
-def check_names(parameters: Mapping, known: Mapping[str, Mapping]) -> None:
+def check_names(parameters: Mapping) -> None:
     """Check parameters that name registered objects, such as protocols and models, before anything is computed.
 
     The notebooks check them again, as they can be run alone.
@@ -81,8 +86,6 @@ def check_names(parameters: Mapping, known: Mapping[str, Mapping]) -> None:
     ----------
     parameters : mapping
         The parameters that are set, from `parse_settings`.
-    known : mapping
-        All parameters with their defaults, from `known_parameters`.
 
     Raises
     ------
@@ -93,7 +96,7 @@ def check_names(parameters: Mapping, known: Mapping[str, Mapping]) -> None:
         return
     from ser_utils import evaluation, experiments, features, models  # importing TensorFlow takes seconds
 
-    values = {name: parameters.get(name, ast.literal_eval(known[name]["default"])) for name in REGISTERED_NAMES}
+    values = with_defaults(parameters)
     features.check_variants(values["AUGMENTATIONS"])
     evaluation.check_protocols(values["PROTOCOLS"])
     evaluation.main_protocol(values["PROTOCOLS"])

@@ -9,7 +9,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ser_utils import corpora
@@ -19,7 +19,7 @@ from ser_utils.study import manifest
 from ser_utils.study.index_page import render_notebook, write_run_index
 from ser_utils.study.inputs import ensure_extra_corpora
 from ser_utils.study.notebooks import environment, execute_notebook, expand_names, list_notebooks, written_files
-from ser_utils.study.parameters import known_parameters, parse_settings
+from ser_utils.study.parameters import check_names, known_parameters, parse_settings
 from ser_utils.study.stages import Stage
 
 PREPARED = ("utterances.csv", "folds.csv", "features_*")
@@ -72,6 +72,7 @@ def run_study(corpus: str | None = None, *, settings: Sequence[str] = (), start:
     """
     known = known_parameters()
     parameters = parse_settings(settings, known)
+    check_names(parameters)
     _resolve_corpora(parameters, corpus)
     chosen, scheme, variant = parameters["CORPUS"], parameters.get("SCHEME", ""), parameters.get("VARIANT", "")
     entry = corpora.get_corpus(chosen, scheme)
@@ -79,20 +80,29 @@ def run_study(corpus: str | None = None, *, settings: Sequence[str] = (), start:
     if fresh and start:
         raise StudyError(f"--fresh removes what --from {start} would start from: use one of them.")
     books = _notebooks_from(start)
-    _check_before_run(entry, parameters, first=books[0] if start else None, run=run)
+    _ensure_corpus(entry)
+    if start:
+        _check_earlier_files(books[0], run)
+    else:
+        corpora.check_corpus(entry, parameters.get("LABELS", {}))
+    if parameters.get("SCHEDULER"):
+        parallel.check_address(parameters["SCHEDULER"])
     _prepare_extra_corpora(chosen, parameters.get("EXTRA_CORPORA", []))
+    stages = []
+    for book in books:
+        own = {name: value for name, value in parameters.items() if book.stem in known[name]["notebooks"]}
+        stages.append(Stage(book, run, chosen, own))
     with _run_lock(run):
         _prepare_folders(entry, run, variant, fresh=fresh)
         start_time = time.monotonic()
-        stages = [Stage(book, run, chosen, _parameters_of(book, parameters, known)) for book in books]
         failures = _run_notebooks(stages, rerun_unchanged=fresh or bool(start), read_cache=not fresh)
         index = write_run_index(run, chosen, parameters, failures)
         if not failures:
             seconds = round(time.monotonic() - start_time, 1)
             facts = {"seconds": seconds, "host": platform.node(), "cores": os.cpu_count()}
-            manifest.write(run, chosen, parameters, facts=facts)
+            manifest.write(run, chosen, parameters, facts)
     failed = f"FAILED: {', '.join(failures)}. " if failures else ""
-    print(f"{failed}Reports: {_relative(index)}", flush=True)
+    print(f"{failed}Reports: {index.relative_to(Path.cwd()) if index.is_relative_to(Path.cwd()) else index}", flush=True)
     return 1 if failures else 0
 
 
@@ -113,22 +123,6 @@ def _notebooks_from(start: str) -> list[Path]:
     if not books or not books[0].stem.startswith(start):
         raise StudyError(f"--from {start}: expected one of {', '.join(book.stem[:2] for book in list_notebooks())}.")
     return books
-
-
-def _parameters_of(book: Path, parameters: Mapping, known: Mapping[str, dict]) -> dict:
-    """Those of the parameters that a notebook has."""
-    return {name: value for name, value in parameters.items() if book.stem in known[name]["notebooks"]}
-
-
-def _check_before_run(corpus: corpora.Corpus, parameters: Mapping, *, first: Path | None, run: str) -> None:
-    """Check the corpus, the cluster, and, with a first notebook other than 01, the files of earlier notebooks."""
-    _ensure_corpus(corpus)
-    if first is None:
-        corpora.check_corpus(corpus, parameters.get("LABELS", {}))
-    if parameters.get("SCHEDULER"):
-        parallel.check_address(parameters["SCHEDULER"])
-    if first is not None:
-        _check_earlier_files(first, run)
 
 
 def _ensure_corpus(corpus: corpora.Corpus) -> None:
@@ -154,13 +148,11 @@ def _check_earlier_files(first: Path, run: str) -> None:
     The earlier notebooks are not run instead, as they may have been run with other parameters.
     """
     for book in list_notebooks():
-        if book.stem >= first.stem:
-            return
-        for file in written_files(book):
-            if not (paths.OUT / run / file).exists():
-                raise StudyError(
-                    f"--from {first.stem[:2]}: {file}, which {book.stem} writes, is not in out/{run}; run without --from."
-                )
+        missing = [file for file in written_files(book) if not (paths.OUT / run / file).exists()]
+        if book.stem < first.stem and missing:
+            raise StudyError(
+                f"--from {first.stem[:2]}: {missing[0]}, which {book.stem} writes, is not in out/{run}; run without --from."
+            )
 
 
 def _prepare_extra_corpora(corpus: str, extra: Sequence[str]) -> None:
@@ -247,8 +239,8 @@ def _run_notebooks(stages: list[Stage], *, rerun_unchanged: bool, read_cache: bo
         print(f"{time.monotonic() - start_time:.0f} s" if message is None else f"FAILED\n  {message}", flush=True)
         if message is not None:
             for later in stages[number + 1 :]:
-                later.start()
-                _page(later).unlink(missing_ok=True)
+                later.marker.unlink(missing_ok=True)
+                later.page.unlink(missing_ok=True)
             return {stage.book.stem: message}
     return {}
 
@@ -257,17 +249,8 @@ def _run_stage(stage: Stage) -> str | None:
     """Execute and render one notebook; return None, or why it failed."""
     stage.start()
     executed = paths.out_dir(stage.run) / "executed" / stage.book.name
-    _page(stage).unlink(missing_ok=True)  # a page of an earlier run must not be taken for one of this run
     message = execute_notebook(stage.book, executed, stage.parameters)
     render_notebook(executed, stage.run, message, corpora.get_corpus(stage.corpus).notice)
     if message is None:
         stage.end()
     return message
-
-
-def _page(stage: Stage) -> Path:
-    return paths.REPORTS / stage.run / f"{stage.book.stem}.html"
-
-
-def _relative(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -31,13 +31,18 @@ class Stage:
     corpus: str
     parameters: Mapping[str, object]
     """The parameters that are set; the notebook has the defaults."""
-    files_before: dict[str, tuple[int, int]] = field(default_factory=dict)
+    files_before: dict[str, int] = field(default_factory=dict)
     inputs: dict[str, object] = field(default_factory=dict)
 
     @property
     def marker(self) -> Path:
         """Path of the file that is written when the stage has ended well."""
         return paths.OUT / self.run / "executed" / f"{self.book.stem}.json"
+
+    @property
+    def page(self) -> Path:
+        """Path of the page of the notebook."""
+        return paths.REPORTS / self.run / f"{self.book.stem}.html"
 
     def _read_marker(self) -> tuple[dict, dict]:
         """Inputs and hashes of written files at the last good end; empty if there was none."""
@@ -54,29 +59,32 @@ class Stage:
     def is_done(self) -> bool:
         """Whether running the notebook again would change nothing."""
         last_inputs, written = self._read_marker()
-        if not last_inputs:
+        if not last_inputs or last_inputs["code"] is None or last_inputs != self.current_inputs():
             return False
-        inputs = self.current_inputs()
-        return (
-            inputs == last_inputs
-            and inputs["code"] is not None
-            and all(file_hash(_path(name)) == digest for name, digest in written.items())
-        )
+        files = self._files()
+        return all(name in files and file_hash(files[name]) == digest for name, digest in written.items())
 
     def start(self) -> None:
-        """Remove the marker, and record inputs and files as they are before the notebook runs.
+        """Remove marker and page of an earlier run, and record inputs and files as they are before the notebook runs.
 
         Inputs are recorded now, since the notebook may not use what is changed while it runs.
         """
         self.marker.unlink(missing_ok=True)
-        self.files_before, self.inputs = self._files(), self.current_inputs()
+        self.page.unlink(missing_ok=True)
+        self.files_before = {name: path.stat().st_mtime_ns for name, path in self._files().items()}
+        self.inputs = self.current_inputs()
 
     def end(self) -> None:
         """Write the marker, after the notebook has run and its page is rendered."""
-        files = self._files()
-        written = [name for name, stamp in files.items() if self.files_before.get(name) != stamp]
-        self.marker.parent.mkdir(parents=True, exist_ok=True)
-        paths.write_json(self.marker, {"depends_on": self.inputs, "left": {name: file_hash(_path(name)) for name in written}})
+        files = self._files().items()
+        written = {name: file_hash(path) for name, path in files if self.files_before.get(name) != path.stat().st_mtime_ns}
+        paths.write_json(self.marker, {"depends_on": self.inputs, "left": written})
+
+    def _files(self) -> dict[str, Path]:
+        """Results and pages of the run, by name relative to the folder of the run."""
+        folders = {"out": paths.OUT / self.run, "reports": paths.REPORTS / self.run}
+        all_paths = [(kind, folder, path) for kind, folder in folders.items() for path in folder.rglob("[!.]*")]
+        return {f"{kind}/{path.relative_to(folder)}": path for kind, folder, path in all_paths if path.is_file()}
 
     def current_inputs(self) -> dict[str, object]:
         """Everything that the results of the notebook depend on, as hashes."""
@@ -84,58 +92,27 @@ class Stage:
         about = notebook.metadata.get("ser", {})
         cells = [(cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in notebook.cells]
         code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+        package_files = [path for path in sorted(paths.PACKAGE.rglob("*")) if path.suffix not in (".py", ".pyc")]
         inputs = {
             "notebook": _hash_json([cells, dict(about)]),
             "parameters": {name: value for name, value in self.parameters.items() if name not in EXECUTION},
             "code": code_version.version(*code_version.imported(code), "ser_utils.study.report"),
-            "templates": _hash_all(path for path in paths.PACKAGE.rglob("*") if path.suffix not in (".py", ".pyc")),
+            "templates": _hash_json([(path.name, file_hash(path)) for path in package_files]),
             "reads": _hashes_of(paths.OUT / self.run, about.get("reads", [])),
         }
         if extra := self.parameters.get("EXTRA_CORPORA"):
-            runs = {name: paths.OUT / corpora.get_corpus(name).name for name in extra}
-            inputs["extra"] = {name: _hashes_of(run, EXTRA_CORPUS_FILES) for name, run in runs.items()}
+            runs = [corpora.get_corpus(name).name for name in extra]
+            inputs["extra"] = {run: _hashes_of(paths.OUT / run, EXTRA_CORPUS_FILES) for run in runs}
         if about.get("audio"):
             corpus = corpora.get_corpus(self.corpus)
             files = corpora.input_files(corpus)
             inputs["audio"] = _hash_json([files, file_hashes(corpus.root, files)])
         return inputs
 
-    def _files(self) -> dict[str, tuple[int, int]]:
-        """Files that the notebook may write: name to time of the last change and size."""
-        files = {}
-        for top in (paths.OUT, paths.REPORTS):
-            for path in (top / self.run).rglob("*"):
-                if path.is_file() and not path.name.startswith(".") and self._may_write(path):
-                    stat = path.stat()
-                    files[_name(path)] = (stat.st_mtime_ns, stat.st_size)
-        return files
 
-    def _may_write(self, path: Path) -> bool:
-        """Whether the notebook may write a file: any result, but only its own executed copy and page."""
-        is_per_notebook = path.parent.name == "executed" or path.is_relative_to(paths.REPORTS)
-        return path != self.marker and (not is_per_notebook or path.stem == self.book.stem)
-
-
-def _name(path: Path) -> str:
-    """Name of a file of a run, independent of where the folders of results and reports are."""
-    top, kind = (paths.OUT, "out") if path.is_relative_to(paths.OUT) else (paths.REPORTS, "reports")
-    return f"{kind}/{path.relative_to(top)}"
-
-
-def _path(name: str) -> Path:
-    """Path of a file from its `_name`."""
-    kind, _, rest = name.partition("/")
-    return (paths.OUT if kind == "out" else paths.REPORTS) / rest
-
-
-def _hashes_of(folder: Path, patterns: Iterable[str]) -> dict[str, str]:
+def _hashes_of(folder: Path, patterns: Iterable[str]) -> dict[str, str | None]:
     """Hash of each file in a folder that matches one of the patterns."""
-    files = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
-    return {path.name: file_hash(path) for path in files}
-
-
-def _hash_all(files: Iterable[Path]) -> str:
-    return _hash_json([(path.name, file_hash(path)) for path in sorted(files)])
+    return {path.name: file_hash(path) for pattern in patterns for path in sorted(folder.glob(pattern))}
 
 
 def _hash_json(value: object) -> str:
