@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.model_selection import ParameterSampler
 
 from ser_utils.core.errors import StudyError
-from ser_utils.models.backend import BUILD_LOCK, keras
+from ser_utils.models.backend import keras
 from ser_utils.models.networks import cnn, lstm, mlp, original_mlp
 from ser_utils.models.optimizers import Adam, AdamW
 
@@ -124,8 +124,7 @@ def build_network(name: str, n_features: int, n_classes: int, **settings) -> ker
         If its function returns no Keras model, or one with another input or output shape.
     """
     entry = get_model(name)
-    with BUILD_LOCK:
-        network = entry.build(n_features, n_classes, **settings)
+    network = entry.build(n_features, n_classes, **settings)
     if not isinstance(network, keras.Model):
         raise StudyError(f"The function of model {name!r} returns a {type(network).__name__}: expected a keras.Model.")
     input_shape = (None, None, n_features + 1) if entry.sequences else (None, n_features)
