@@ -5,7 +5,6 @@ import os
 import random
 import threading
 from collections.abc import Callable, Iterator
-from unittest import mock
 
 import librosa
 
@@ -30,13 +29,11 @@ librosa.resample  # noqa: B018
 with _silent_stderr():
     import keras
     import tensorflow as tf
+    from keras.src.random import seed_generator
 
     tf.get_logger().setLevel("ERROR")
 
-__all__ = ["BUILD_LOCK", "build_with_seed", "keras", "tf"]
-
-BUILD_LOCK = threading.Lock()
-"""Held while a network is built: a second build in another thread would draw its seeds from the same generator."""
+__all__ = ["build_with_seed", "keras", "tf"]
 
 # Determinism must be enabled before the first computation. The number of threads is fixed, because it changes the order of
 # sums and thereby the last bits of results. More threads do not make such small networks faster.
@@ -45,11 +42,23 @@ tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
+class _DefaultSeeds(threading.local):
+    """Where Keras' layers and initializers draw the seeds that a network's function does not give, separate for each thread."""
+
+    randint = staticmethod(random.randint)
+
+
+# Keras takes default seeds from Python's `random`, whose state all threads share, and has no argument for another source.
+# Seeds that are set afterwards would have to repeat the order in which Keras draws them. Therefore Keras, and only Keras, gets
+# this source in place of the module `random`; tests/test_models.py fails if a version of Keras does not use it.
+_default_seeds = _DefaultSeeds()
+seed_generator.python_random = _default_seeds
+
+
 def build_with_seed(seed: int, build: Callable[[], keras.Model]) -> keras.Model:
     """Return the network that `build` builds, with initial weights and dropout seeds that depend on `seed` alone."""
-    # Keras draws the seeds of layers from random.randint. This patch replaces that function in the whole process while `build`
-    # runs, so other builds wait for it; only code outside the study that calls random.randint could interfere. The
-    # alternatives are worse:
-    # keras.utils.set_random_seed discards all compiled functions, and random.seed shares its state with every other thread.
-    with BUILD_LOCK, mock.patch.object(random, "randint", random.Random(seed).randint):
+    _default_seeds.randint = random.Random(seed).randint
+    try:
         return build()
+    finally:
+        del _default_seeds.randint

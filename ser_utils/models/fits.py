@@ -1,10 +1,9 @@
 """Training runs (fits): their rows, settings and results, and how features are prepared and validation is measured."""
 
-import functools
-import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
+import joblib
 import numpy as np
 import pandas as pd
 from sklearn.preprocessing import StandardScaler
@@ -12,6 +11,9 @@ from sklearn.preprocessing import StandardScaler
 from ser_utils.evaluation.leakage import check_scaler
 from ser_utils.evaluation.metrics import uar
 from ser_utils.models.registry import Model
+
+NOT_TRAINED_ON = {"validation", "test", "keep_weights"}
+"""Fields of `Fit` that do not change the weights without early stopping."""
 
 
 @dataclass
@@ -43,8 +45,12 @@ class Fit:
 
     def row_numbers(self) -> dict[str, np.ndarray]:
         """Return the arrays of row numbers that are set, by field."""
-        arrays = {name: getattr(self, name) for name in ("train", "test", "validation", "extra_rows")}
-        return {name: rows for name, rows in arrays.items() if rows is not None}
+        return {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+
+    def training_key(self) -> str:
+        """Return a hash of all fields that change the weights; fits with the same hash can share one training."""
+        unused = set() if self.stop_early else NOT_TRAINED_ON
+        return joblib.hash({f.name: getattr(self, f.name) for f in fields(self) if f.name not in unused})
 
 
 @dataclass
@@ -68,24 +74,10 @@ class FitResult:
 
 
 @dataclass(frozen=True)
-class IdentifiedModel:
-    """A network that compares equal to its copies in other processes, so that each process compiles it once."""
-
-    identifier: str
-    entry: Model = field(compare=False)
-
-
-@functools.cache
-def identify(entry: Model) -> IdentifiedModel:
-    """Return the network with an identifier that is unique to this entry."""
-    return IdentifiedModel(uuid.uuid4().hex, entry)
-
-
-@dataclass(frozen=True)
 class TrainingJob:
     """Fits that one process trains together, and their data."""
 
-    model: IdentifiedModel
+    model: Model
     x: np.ndarray
     y: np.ndarray
     trainings: list[list[Fit]]
@@ -127,6 +119,39 @@ def loss_weights(entry: Model, y: np.ndarray, train: np.ndarray) -> np.ndarray:
     counts = np.bincount(y[train], minlength=y.max() + 1)
     weight = np.divide(len(train), counts * np.count_nonzero(counts), out=np.ones(len(counts)), where=counts > 0)
     return weight[y].astype(np.float32)
+
+
+class EpochSelection:
+    """The epoch whose weights each of several fits keeps, and whether the fit still trains.
+
+    With early stopping, it is the epoch with the lowest validation loss; else it is the last epoch.
+    """
+
+    def __init__(self, fits: list[Fit], entry: Model):
+        self.stop_early = np.array([fit.stop_early for fit in fits])
+        self.last = np.array([fit.epochs for fit in fits])
+        self.patience, self.min_delta = entry.patience, entry.min_delta
+        self.best_loss = np.full(len(fits), np.inf)
+        self.best = np.ones(len(fits), int)
+        self.running = np.full(len(fits), True)
+
+    def update(self, epoch: int, loss: np.ndarray) -> np.ndarray:
+        """Take the validation losses after an epoch; return for which fits it is the best so far [shape=(n_fits,)]."""
+        improved = self.running & np.where(self.stop_early, loss < self.best_loss - self.min_delta, epoch == self.last)
+        self.best_loss = np.where(improved, loss, self.best_loss)
+        self.best = np.where(improved, epoch, self.best)
+        patient = ~self.stop_early | (epoch - self.best < self.patience)
+        self.running = self.running & patient & (epoch < self.last)
+        return improved
+
+
+def validation_losses(probabilities: np.ndarray, measured_rows: list[np.ndarray], y: np.ndarray) -> np.ndarray:
+    """Compute the mean loss over the measured rows of each fit [shape=(n_fits,)], 0 if it has none.
+
+    The rows of `probabilities` [shape=(n_fits, n_rows, n_classes)] after the measured ones are padding.
+    """
+    losses = [cross_entropy(part[: len(rows)], y[rows]) for part, rows in zip(probabilities, measured_rows, strict=True)]
+    return np.array([loss.sum() / max(len(loss), 1) for loss in losses])
 
 
 def cross_entropy(probabilities: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -3,27 +3,21 @@
 To add one, write a function in `ser_utils.models.networks` and an entry in `MODELS`.
 """
 
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 
-import numpy as np
-from sklearn.model_selection import ParameterSampler
+from sklearn.model_selection import ParameterGrid, ParameterSampler
 
 from ser_utils.core.errors import StudyError
-from ser_utils.models.backend import BUILD_LOCK, keras
+from ser_utils.models.backend import keras
 from ser_utils.models.networks import cnn, lstm, mlp, original_mlp
 from ser_utils.models.optimizers import Adam, AdamW
 
 NOT_IN_FIT_KEY = {
-    *("build", "optimizer"),  # the version of their code is in the key
-    *(
-        "batch_size",
-        "max_epochs",
-        "epochs",
-        "features",
-        "augmented",
-    ),  # in the key as batch size, `Fit.epochs`, features and rows
-    *("choices", "search", "selection_seeds"),  # in the key as `Fit.settings` and `Fit.seed`
+    *("build", "optimizer", "identifier"),  # the key has the version of their code
+    *("batch_size", "max_epochs", "epochs", "features", "augmented"),  # the key has the batch size, `Fit.epochs` and the rows
+    *("choices", "search", "selection_seeds"),  # the key has `Fit.settings` and `Fit.seed`
 }
 """Fields of `Model` that are not in the cache key of a fit. A new field is in the key unless it is added here."""
 
@@ -59,6 +53,14 @@ class Model:
     """Values of each setting for random search; see `with_random_search`."""
     selection_seeds: int = 2
     """Number of seeds per inner fold; their mean score decides, and more seeds change little."""
+    identifier: str = field(default_factory=lambda: uuid.uuid4().hex, init=False, repr=False)
+    """Equal for the copies of the entry in other processes, so that each process compiles a network once."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Model) and self.identifier == other.identifier
+
+    def __hash__(self) -> int:
+        return hash(self.identifier)
 
     def fit_settings(self) -> dict:
         """Return the fields that are in the cache key of a fit."""
@@ -124,8 +126,7 @@ def build_network(name: str, n_features: int, n_classes: int, **settings) -> ker
         If its function returns no Keras model, or one with another input or output shape.
     """
     entry = get_model(name)
-    with BUILD_LOCK:
-        network = entry.build(n_features, n_classes, **settings)
+    network = entry.build(n_features, n_classes, **settings)
     if not isinstance(network, keras.Model):
         raise StudyError(f"The function of model {name!r} returns a {type(network).__name__}: expected a keras.Model.")
     input_shape = (None, None, n_features + 1) if entry.sequences else (None, n_features)
@@ -141,7 +142,7 @@ def build_network(name: str, n_features: int, n_classes: int, **settings) -> ker
     return network
 
 
-def with_random_search(entry: Model, n_draws: int, *, seed: int = 0) -> Model:
+def with_random_search(entry: Model, n_draws: int) -> Model:
     """Return the entry with randomly drawn settings in addition to its choices.
 
     Random search (Bergstra and Bengio, JMLR 2012) with scikit-learn's `ParameterSampler`.
@@ -151,8 +152,6 @@ def with_random_search(entry: Model, n_draws: int, *, seed: int = 0) -> Model:
     entry : Model
     n_draws : int
         Number of settings to draw from `Model.search`, at most all combinations; 0 for none.
-    seed : int
-        Seed of the draws.
 
     Raises
     ------
@@ -165,6 +164,5 @@ def with_random_search(entry: Model, n_draws: int, *, seed: int = 0) -> Model:
         raise StudyError(
             f"SEARCH is {n_draws}, but this MODEL has no settings to search: set SEARCH to 0, or add `search` to its entry."
         )
-    n_combinations = int(np.prod([len(values) for values in entry.search.values()]))
-    draws = ParameterSampler(entry.search, n_iter=min(n_draws, n_combinations), random_state=seed)
+    draws = ParameterSampler(entry.search, n_iter=min(n_draws, len(ParameterGrid(entry.search))), random_state=0)
     return replace(entry, choices=(*entry.choices, *(settings for settings in draws if settings not in entry.choices)))

@@ -13,14 +13,14 @@ import pandas as pd
 
 from ser_utils.models.backend import build_with_seed, keras, tf
 from ser_utils.models.fits import (
+    EpochSelection,
     Fit,
     FitResult,
-    IdentifiedModel,
     TrainingJob,
-    cross_entropy,
     loss_weights,
     split_training,
     standardise,
+    validation_losses,
 )
 from ser_utils.models.optimizers import reset_optimizer
 from ser_utils.models.registry import Model
@@ -63,29 +63,24 @@ def _train_epochs(
     Returns the best epoch, its weights, the history with epoch, loss and accuracy, and the probabilities of the measured rows
     after each epoch [shape=(n_epochs, n_measured, n_classes)].
     """
-    entry, targets = job.model.entry, np.eye(job.n_classes, dtype=np.float32)[job.y]
-    weights = loss_weights(entry, job.y, fit.train)
-    measured_clips, measured_y = [clips[i] for i in measured_rows], job.y[measured_rows]
-    best_loss, best_epoch, best_weights = np.inf, 1, trainer.weights()
-    records, validation = [], []
+    targets, weights = np.eye(job.n_classes, dtype=np.float32)[job.y], loss_weights(job.model, job.y, fit.train)
+    measured_clips, epochs = [clips[i] for i in measured_rows], EpochSelection([fit], job.model)
+    best_weights, records, validation = trainer.network.get_weights(), [], []
     for epoch in range(1, fit.epochs + 1):
         rows = trainer.rng.choice(fit.train, fit.rows_per_epoch, replace=False) if fit.rows_per_epoch else fit.train
         records.append((epoch, *trainer.epoch(clips, targets, weights, rows, job.batch_size)))
         validation.append(trainer.predict(measured_clips))
-        loss, improved = np.inf, epoch == fit.epochs
-        if fit.stop_early:
-            loss = cross_entropy(validation[-1], measured_y).mean()
-            improved = loss < best_loss - entry.min_delta
-        if improved:
-            best_loss, best_epoch, best_weights = loss, epoch, trainer.weights()
-        if fit.stop_early and epoch - best_epoch >= entry.patience:
+        if epochs.update(epoch, validation_losses(validation[-1][None], [measured_rows], job.y)).any():
+            best_weights = trainer.network.get_weights()
+        if not epochs.running.any():
             break
-    return best_epoch, best_weights, pd.DataFrame(records, columns=["epoch", "loss", "accuracy"]), np.stack(validation)
+    history = pd.DataFrame(records, columns=["epoch", "loss", "accuracy"])
+    return int(epochs.best[0]), best_weights, history, np.stack(validation)
 
 
 @functools.lru_cache(maxsize=4)
-def _compiled_trainer(model: IdentifiedModel, n_features: int, n_classes: int, settings: tuple) -> "SequenceTrainer":
-    return SequenceTrainer(model.entry, n_features, n_classes, dict(settings))
+def _compiled_trainer(model: Model, n_features: int, n_classes: int, settings: tuple) -> "SequenceTrainer":
+    return SequenceTrainer(model, n_features, n_classes, dict(settings))
 
 
 class SequenceTrainer:
@@ -109,10 +104,6 @@ class SequenceTrainer:
             variable.assign(value)
         reset_optimizer(self.optimizer)
         self.rng = np.random.default_rng(seed)
-
-    def weights(self) -> list[np.ndarray]:
-        """Return the weights for `keras.Model.set_weights`."""
-        return self.network.get_weights()
 
     def epoch(
         self, clips: list[np.ndarray], targets: np.ndarray, weights: np.ndarray, rows: np.ndarray, size: int
@@ -169,20 +160,19 @@ def make_batches(rows: np.ndarray, lengths: np.ndarray, *, size: int, rng: np.ra
         yield from (group[i : i + size] for i in range(0, len(group), size))
 
 
-def pad_sequences(clips: list[np.ndarray], *, longest: int = 0) -> np.ndarray:
+def pad_sequences(clips: list[np.ndarray]) -> np.ndarray:
     """Return clips of different lengths as one array, with the mask (1 for frames, 0 for padding) as last column.
 
     Parameters
     ----------
     clips : list of np.ndarray [shape=(n_frames, n_features)]
-    longest : int
-        Number of frames to pad to; 0 for that of the longest clip, rounded up to a multiple of `PAD_MULTIPLE`.
 
     Returns
     -------
     np.ndarray [shape=(n_clips, longest, n_features + 1), dtype=float32]
+        `longest` is the number of frames of the longest clip, rounded up to a multiple of `PAD_MULTIPLE`.
     """
-    longest = longest or -(-max(len(clip) for clip in clips) // PAD_MULTIPLE) * PAD_MULTIPLE
+    longest = -(-max(len(clip) for clip in clips) // PAD_MULTIPLE) * PAD_MULTIPLE
     padded = np.zeros((len(clips), longest, clips[0].shape[1] + 1), np.float32)
     for row, clip in zip(padded, clips, strict=True):
         row[: len(clip), :-1], row[: len(clip), -1] = clip, 1

@@ -16,14 +16,14 @@ from sklearn.preprocessing import StandardScaler
 
 from ser_utils.models.backend import build_with_seed, keras, tf
 from ser_utils.models.fits import (
+    EpochSelection,
     Fit,
     FitResult,
-    IdentifiedModel,
     TrainingJob,
-    cross_entropy,
     loss_weights,
     split_training,
     standardise,
+    validation_losses,
 )
 from ser_utils.models.optimizers import reset_optimizer
 from ser_utils.models.registry import Model
@@ -77,33 +77,9 @@ class StackInputs(NamedTuple):
 def _prepare(job: TrainingJob, fits: list[Fit]) -> tuple[tuple[StandardScaler, ...], StackInputs]:
     """Return the scaler of each fit, and the tensors to train on."""
     scalers, scaled = zip(*[standardise(job.x, fit) for fit in fits], strict=True)
-    weights = [loss_weights(job.model.entry, job.y, fit.train) for fit in fits]
+    weights = [loss_weights(job.model, job.y, fit.train) for fit in fits]
     x = tf.constant(np.stack(scaled).astype(np.float32))
     return scalers, StackInputs(x, tf.one_hot(job.y, job.n_classes), tf.constant(np.stack(weights)))
-
-
-class EpochSelection:
-    """The epoch whose weights each fit keeps, and whether the fit still trains.
-
-    With early stopping, it is the epoch with the lowest validation loss; else it is the last epoch.
-    """
-
-    def __init__(self, fits: list[Fit], entry: Model):
-        self.stop_early = np.array([fit.stop_early for fit in fits])
-        self.last = np.array([fit.epochs for fit in fits])
-        self.patience, self.min_delta = entry.patience, entry.min_delta
-        self.best_loss = np.full(len(fits), np.inf)
-        self.best = np.ones(len(fits), int)
-        self.running = np.full(len(fits), True)
-
-    def update(self, epoch: int, loss: np.ndarray) -> np.ndarray:
-        """Take the validation losses after an epoch; return for which fits it is the best so far [shape=(n_fits,)]."""
-        improved = self.running & np.where(self.stop_early, loss < self.best_loss - self.min_delta, epoch == self.last)
-        self.best_loss = np.where(improved, loss, self.best_loss)
-        self.best = np.where(improved, epoch, self.best)
-        patient = np.where(self.stop_early, epoch - self.best < self.patience, True)
-        self.running = self.running & patient & (epoch < self.last)
-        return improved
 
 
 def _train_epochs(
@@ -114,7 +90,7 @@ def _train_epochs(
     Returns the best epoch and the history (epoch, loss, accuracy) of each fit, and the probabilities of the measured rows
     after each epoch [shape=(n_epochs, n_fits, n_measured, n_classes)].
     """
-    epochs = EpochSelection(fits, job.model.entry)
+    epochs = EpochSelection(fits, job.model)
     shuffles = [np.random.default_rng(fit.seed) for fit in fits]
     padded_rows, _ = _pad_rows(measured_rows, 1)
     best_weights, records = stack.snapshot(), []
@@ -123,7 +99,7 @@ def _train_epochs(
         outputs = stack.epoch(*inputs, *_pad_rows(batches, stack.batch_size), padded_rows)
         loss, accuracy, probabilities = (output.numpy() for output in outputs)
         records.append((loss, accuracy, probabilities, epochs.running))
-        improved = epochs.update(epoch, _validation_losses(probabilities, measured_rows, job.y))
+        improved = epochs.update(epoch, validation_losses(probabilities, measured_rows, job.y))
         if improved.any():
             best_weights = stack.snapshot(best_weights, improved)
         if not epochs.running.any():
@@ -134,12 +110,6 @@ def _train_epochs(
     for i, n in enumerate(running.sum(axis=0)):
         histories.append(pd.DataFrame({"epoch": np.arange(1, n + 1), "loss": loss[:n, i], "accuracy": accuracy[:n, i]}))
     return epochs.best, histories, validation
-
-
-def _validation_losses(probabilities: np.ndarray, measured_rows: list[np.ndarray], y: np.ndarray) -> np.ndarray:
-    """Compute the mean loss over the measured rows of each fit [shape=(n_fits,)], 0 if it has none."""
-    losses = [cross_entropy(part[: len(rows)], y[rows]) for part, rows in zip(probabilities, measured_rows, strict=True)]
-    return np.array([loss.sum() / max(len(loss), 1) for loss in losses])
 
 
 def _pad_rows(rows: list[np.ndarray], multiple: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -157,8 +127,8 @@ def _pad_rows(rows: list[np.ndarray], multiple: int) -> tuple[tf.Tensor, tf.Tens
 
 
 @functools.lru_cache(maxsize=8)
-def _compiled_stack(model: IdentifiedModel, n_features: int, n_classes: int, batch_size: int, settings: tuple) -> "Stack":
-    return Stack(model.entry, n_features, n_classes, batch_size, dict(settings))
+def _compiled_stack(model: Model, n_features: int, n_classes: int, batch_size: int, settings: tuple) -> "Stack":
+    return Stack(model, n_features, n_classes, batch_size, dict(settings))
 
 
 class Stack:

@@ -8,7 +8,7 @@ processes.
 import itertools
 import threading
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import joblib
 import numpy as np
@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from ser_utils.core import cache, code_version
 from ser_utils.core.parallel import Execution, parallel_map
 from ser_utils.core.progress import progress
-from ser_utils.models.fits import Fit, FitResult, TrainingJob, identify
+from ser_utils.models.fits import Fit, FitResult, TrainingJob
 from ser_utils.models.registry import MODELS
 from ser_utils.models.sequences import train_sequences
 from ser_utils.models.stacked import STACK, train_stack
@@ -74,7 +74,7 @@ def fit_all(
 
     def make_job(stack: list[list[int]]) -> TrainingJob:
         trainings = [[fits[i] for i in shared_fits] for shared_fits in stack]
-        return _select_rows(TrainingJob(identify(entry), x, y, trainings, n_classes, batch_size))
+        return _select_rows(TrainingJob(entry, x, y, trainings, n_classes, batch_size))
 
     def add_results(stack: list[list[int]], stack_results: list[FitResult]) -> None:
         results.update(zip(itertools.chain(*stack), stack_results, strict=True))
@@ -105,7 +105,7 @@ def fit_all(
 
 def _train_job(job: TrainingJob) -> list[FitResult]:
     """Train one stack; the threads of a process do this one at a time, because they share the compiled networks."""
-    train = train_sequences if job.model.entry.sequences else train_stack
+    train = train_sequences if job.model.sequences else train_stack
     with _TRAINING_LOCK:
         return train(job)
 
@@ -136,11 +136,9 @@ def _share_trainings(fits: list[Fit]) -> list[list[int]]:
     For example, the inner fit that leaves out speaker b within the fold of speaker a has the same training rows as the
     inner fit that leaves out a within the fold of b.
     """
-    groups: dict[tuple, list[int]] = {}
+    groups: dict[str, list[int]] = {}
     for i, fit in enumerate(fits):
-        extra_rows = b"" if fit.extra_rows is None else fit.extra_rows.tobytes()
-        training = (fit.seed, fit.epochs, tuple(sorted(fit.settings.items())), fit.train.tobytes(), extra_rows)
-        groups.setdefault((i,) if fit.stop_early else training, []).append(i)
+        groups.setdefault(fit.training_key(), []).append(i)
     return list(groups.values())
 
 
@@ -173,58 +171,38 @@ def _select_rows(job: TrainingJob) -> TrainingJob:
 
 
 def _cache_key(model: str, job: TrainingJob) -> str:
-    """Return a hash of everything that the results of a job depend on."""
-    entry = job.model.entry
-    arrays, settings = {"x": job.x, "y": job.y}, []
-    if entry.sequences:
-        arrays |= {"x": np.concatenate(job.x), "lengths": np.array([len(clip) for clip in job.x])}
-    for i, shared_fits in enumerate(job.trainings):
-        for j, fit in enumerate(shared_fits):
-            rows = fit.row_numbers()
-            arrays |= {f"{i}.{j}.{name}": numbers for name, numbers in rows.items()}
-            settings.append([i, {f.name: getattr(fit, f.name) for f in fields(fit) if f.name not in rows}])
-    return cache.key(
-        code=code_version.version(entry.build, entry.optimizer, __name__),
-        model=model,
-        model_settings=entry.fit_settings(),
-        fit_settings=settings,
-        n_classes=job.n_classes,
-        batch_size=job.batch_size,
-        **arrays,
-    )
+    """Return a hash of everything that the results of a job depend on: all fields of the job and its fits, and the code."""
+    entry = job.model
+    code = code_version.version(entry.build, entry.optimizer, __name__)
+    return cache.key(code=code, model=model, job=joblib.hash(replace(job, model=entry.fit_settings())))
 
 
 def _to_arrays(results: list[FitResult]) -> dict[str, np.ndarray]:
     """Return results as named arrays."""
-    arrays = {"n": np.array(len(results))}
+    arrays = {}
     for i, result in enumerate(results):
-        arrays |= {f"{i}.epochs": np.array(result.epochs), f"{i}.probabilities": result.probabilities}
-        arrays[f"{i}.seconds"] = np.array(result.seconds)
-        arrays |= {f"{i}.history.{name}": column.to_numpy() for name, column in result.history.items()}
-        arrays |= {f"{i}.weights.{k:03d}": array for k, array in enumerate(result.weights)}
-        arrays |= {f"{i}.scaler.{name}": np.asarray(getattr(result.scaler, name)) for name in SCALER_ATTRIBUTES}
-        if result.validation is not None:
-            arrays[f"{i}.validation"] = result.validation
+        parts = dict(vars(result))
+        parts |= {f"history.{name}": column.to_numpy() for name, column in parts.pop("history").items()}
+        parts |= {f"weights.{k:03d}": array for k, array in enumerate(parts.pop("weights"))}
+        scaler = parts.pop("scaler")
+        parts |= {f"scaler.{name}": getattr(scaler, name) for name in SCALER_ATTRIBUTES}
+        arrays |= {f"{i}.{name}": np.asarray(part) for name, part in parts.items() if part is not None}
     return arrays
 
 
 def _from_arrays(arrays: Mapping[str, np.ndarray]) -> list[FitResult]:
     """Return the results that `_to_arrays` converted."""
-    results = []
-    for i in range(int(arrays["n"])):
-        own = {name.removeprefix(f"{i}."): array for name, array in arrays.items() if name.startswith(f"{i}.")}
-        scaler = StandardScaler()
-        for name in SCALER_ATTRIBUTES:
-            setattr(scaler, name, own[f"scaler.{name}"][()])
-        results.append(
-            FitResult(
-                epochs=int(own["epochs"]),
-                probabilities=own["probabilities"],
-                history=pd.DataFrame({n.removeprefix("history."): a for n, a in own.items() if n.startswith("history.")}),
-                weights=[own[name] for name in sorted(own) if name.startswith("weights.")],
-                scaler=scaler,
-                validation=own.get("validation"),
-                seconds=float(own["seconds"]),
-            )
-        )
-    return results
+    results: dict[str, dict] = {}
+    for name, array in arrays.items():
+        number, _, field = name.partition(".")
+        parts = results.setdefault(number, {"history": pd.DataFrame(), "weights": [], "scaler": StandardScaler()})
+        field, _, part = field.partition(".")
+        if field == "history":
+            parts[field][part] = array
+        elif field == "weights":
+            parts[field].append(array)
+        elif field == "scaler":
+            setattr(parts[field], part, array[()])
+        else:
+            parts[field] = array if array.ndim else array.item()
+    return [FitResult(**parts) for parts in results.values()]
