@@ -6,10 +6,10 @@ import fnmatch
 import io
 import re
 
+import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pytest
-from PIL import Image
 
 from ser_utils.core import paths
 from ser_utils.study import notebooks
@@ -92,8 +92,7 @@ def test_names_the_synthetic_demo_voices(name):
 
 
 def assert_not_blank(png: bytes, name: str):
-    with Image.open(io.BytesIO(png)) as image:
-        pixels = np.asarray(image.convert("L"), dtype=float)
+    pixels = 255 * plt.imread(io.BytesIO(png))[..., :3].mean(axis=2)
     assert pixels.std() > 5 and np.unique(pixels).size > 10, f"{name} is blank"
     assert min(pixels.shape) > 100, f"{name} is too small to read"
 

@@ -176,7 +176,7 @@ def _predict_cell(cell: Cell, system: System, execution: Execution) -> pd.DataFr
 
 
 def cross_corpus_table(predictions: pd.DataFrame, *, n_resamples: int = 2000, n_jobs: int = 1) -> pd.DataFrame:
-    """Make ``across_corpora.csv``: the UAR of each cell with its 95 % interval over the speakers of the test corpus.
+    """Make ``across_corpora.csv``: the UAR of each cell with its interval over the speakers of the test corpus.
 
     Returns
     -------

@@ -54,7 +54,7 @@ def trial(
     Returns
     -------
     pd.DataFrame [columns=protocol, model, features, speaker_norm, metric, value, ci_low, ci_high, n_clips, n_seeds]
-        Values from 0 to 1 with 95 % intervals (see `ser_utils.evaluation.metrics.metrics_with_intervals`).
+        Values from 0 to 1 with intervals (see `ser_utils.evaluation.metrics.metrics_with_intervals`).
 
     Raises
     ------
