@@ -16,9 +16,7 @@ class Download:
 
     url: str
     archive_bytes: int
-    """Approximate size of the archive, for the progress bar."""
-    max_bytes: int
-    """Largest size accepted for the archive, and for its unpacked files together."""
+    """Approximate size of the archive."""
     md5: str = ""
     """MD5 of the archive; empty where `file_checksums` is set."""
     file_checksums: Path | None = None
