@@ -441,15 +441,15 @@ def test_a_row_without_an_emotion_is_no_second_label(recorded, rows):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "has no rows: expected a header and one row per recording, such as file,emotion,speaker"),
-        (b"file,emotion\n", "has no rows"),
+        (b"", "cannot be read as a CSV (No columns"),
+        (b"file,emotion\n", "has no rows: expected a header and one row per recording, such as file,emotion,speaker"),
         (b"file,speaker\na.wav,anna\n", "has no column emotion: found file, speaker; expected file,emotion,speaker"),
         (b"sound,emotion\na.wav,joy\n", "has no column file: found sound, emotion"),
         (
             b"file,emotion\na.wav,joy,anna\n",
-            "has 3 fields in line 2, but its header has 2: put texts that contain the separator in quotes",
+            "Expected 2 fields in line 2, saw 3): save it as CSV in UTF-8, with texts that contain the separator in quotes",
         ),
-        (b"\xff\xfe\x00", "cannot be read as a CSV (UnicodeDecodeError): save it as CSV in UTF-8"),
+        (b"\xff\xfe\x00", "cannot be read as a CSV ('utf-16-le' codec can't decode"),
     ],
 )
 def test_csvs_that_are_none(mine, content, message):

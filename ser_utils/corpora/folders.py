@@ -12,7 +12,7 @@ from ser_utils.corpora.corpus import Corpus, ListedFile
 from ser_utils.corpora.file_names import fits_scheme, list_unread_files
 from ser_utils.corpora.files import lossless_first, without_suffix
 from ser_utils.corpora.labels import ALIASES, counted, plain
-from ser_utils.corpora.metadata import GENDERS, TABLE_SUFFIXES, find_metadata_file
+from ser_utils.corpora.metadata import EXPECTED_COLUMNS, GENDERS, TABLE_SUFFIXES, find_metadata_file
 from ser_utils.corpora.registry import CORPORA
 
 SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval", "evaluation"}
@@ -21,7 +21,7 @@ EXPECTED_FOLDER = (
     "one subfolder per emotion (joy/, anger/ ...), or file names that fit a pattern (--set "
     "SCHEME='{speaker}_{emotion}_{sentence}.wav')"
 )
-EXPECTED_TABLE = "a CSV file,emotion,speaker[,sentence,gender]"
+EXPECTED_TABLE = f"a CSV {EXPECTED_COLUMNS}"
 EXPECTED_INPUT = f"{EXPECTED_FOLDER}, or {EXPECTED_TABLE}"
 
 
