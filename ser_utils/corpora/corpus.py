@@ -99,14 +99,9 @@ class Corpus:
         return f"{text[:1].upper()}{text[1:]}."
 
     @property
-    def expected(self) -> dict[str, int]:
-        """Published number of utterances by emotion, without `left_out`; empty if unpublished."""
-        return {label: n for label, n in self.counts.items() if label not in self.left_out}
-
-    @property
     def n_utterances(self) -> int:
         """Published number of utterances, without `left_out`; 0 if unpublished."""
-        return sum(self.expected.values()) or self.n_total
+        return sum(n for label, n in self.counts.items() if label not in self.left_out) or self.n_total
 
 
 @dataclass(frozen=True)
