@@ -6,15 +6,13 @@ import numpy as np
 import soundfile as sf
 
 
-def tone(path, *, sr=16_000, duration_s=0.2):
-    """Write a tone whose frequency depends on the path, so that all recordings differ."""
+def tone(path, *, sr=16_000, duration_s=0.2, f0=None):
+    """Write a tone whose frequency, if it is not given, depends on the path; noise makes all recordings differ."""
     path.parent.mkdir(parents=True, exist_ok=True)
     seed = zlib.crc32(str(path).encode())
     times = np.arange(int(duration_s * sr)) / sr
-    y = 0.1 * np.sin(2 * np.pi * (100 + seed % 40_000 / 100) * times) + 1e-3 * np.random.default_rng(seed).normal(
-        size=times.size
-    )
-    sf.write(path, y, sr)
+    noise = np.random.default_rng(seed).normal(size=times.size)
+    sf.write(path, 0.1 * np.sin(2 * np.pi * (f0 or 100 + seed % 40_000 / 100) * times) + 1e-3 * noise, sr)
 
 
 def put(root, *names, **settings):

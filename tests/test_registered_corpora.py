@@ -1,7 +1,5 @@
 """The registered corpora: their schemes, in all common folder layouts."""
 
-from collections import Counter
-
 import pytest
 from recordings import CREMA_D, EMODB, EMOZIONALMENTE, RAVDESS, SAVEE, TESS, put, put_emozionalmente, tess_folder, tone
 
@@ -32,29 +30,24 @@ def files(layout, stems):
 
 
 @pytest.mark.parametrize(
-    ("name", "n", "n_published", "speakers", "sentences"),
+    ("name", "n", "n_published", "speakers", "female", "sentences"),
     [
-        ("emodb", 454, 535, 10, 10),
-        ("ravdess", 1248, 1440, 24, 2),
-        ("crema-d", 7442, 7442, 91, 12),
-        ("savee", 480, 480, 4, 30),
-        ("tess", 2800, 2800, 2, 200),
-        ("emozionalmente", 6902, 6902, 431, 18),
+        ("emovo", 588, 588, 6, 3, 14),
+        ("emodb", 454, 535, 10, 5, 10),
+        ("ravdess", 1248, 1440, 24, 12, 2),
+        ("crema-d", 7442, 7442, 91, 43, 12),
+        ("savee", 480, 480, 4, 0, 30),
+        ("tess", 2800, 2800, 2, 2, 200),
+        ("emozionalmente", 6902, 6902, 431, 0, 18),
     ],
 )
-def test_published_numbers(name, n, n_published, speakers, sentences):
+def test_published_numbers(name, n, n_published, speakers, female, sentences):
     corpus = CORPORA[name]
     assert corpus.n_utterances == n
     assert sum(corpus.counts.values()) in (0, n_published)
     assert (len(corpus.genders) or corpus.n_speakers) == speakers
     assert (len(corpus.sentences) or corpus.n_sentences) == sentences
-
-
-@pytest.mark.parametrize(
-    ("name", "female"), [("emodb", 5), ("ravdess", 12), ("crema-d", 43), ("savee", 0), ("tess", 2), ("emovo", 3)]
-)
-def test_genders(name, female):
-    assert Counter(CORPORA[name].genders.values())["female"] == female
+    assert list(corpus.genders.values()).count("female") == female
 
 
 def test_genders_of_single_speakers():
@@ -69,6 +62,8 @@ def test_genders_of_single_speakers():
 @pytest.mark.parametrize(
     ("corpus", "name", "speaker", "gender", "sentence", "emotion"),
     [
+        ("emovo", "rab-m1-l1", "m1", "male", "l1", "anger"),
+        ("emovo", "M1/RAB-M1-L1", "m1", "male", "l1", "anger"),
         ("emodb", "03a01Fa", "03", "male", "a01", "joy"),
         ("emodb", "wav/16B10Wb", "16", "female", "b10", "anger"),
         ("emodb", "14a05Lc", "14", "female", "a05", "boredom"),
@@ -135,12 +130,6 @@ def test_each_layout_is_read_wholly(data, folder, name, stems, layout, emotions)
     assert utterances.groupby("emotion").size().nunique() == 1
     assert set(utterances.speaker) <= set(corpus.genders) and utterances.gender.isin(["female", "male"]).all()
     assert (utterances.corpus == corpus.name).all()
-
-
-@pytest.mark.parametrize("sr", [8_000, 22_050, 44_100, 48_000])
-def test_other_sample_rates_are_read(data, sr):
-    put(data / "emodb", *files("wav/{stem}.wav", EMODB), sr=sr)
-    assert set(utterance_table(get_corpus("emodb"))[0].sample_rate) == {sr}
 
 
 @pytest.mark.parametrize(
@@ -290,14 +279,6 @@ def test_git_lfs_pointers_say_how_to_get_the_audio(data):
     (data / "CREMA-D/AudioWAV/1002_DFA_ANG_XX.wav").write_bytes(pointer)
     skipped = utterance_table(get_corpus("crema-d"))[1]
     assert skipped.reason.tolist() == ["a Git LFS pointer: run `git lfs pull` to get the audio"]
-
-
-@pytest.mark.parametrize("name", ["savee", "tess", "crema-d"])
-def test_a_corpus_that_is_not_there_says_where_to_get_it(data, name):
-    corpus = get_corpus(name)
-    with pytest.raises(StudyError) as error:
-        utterance_table(corpus)
-    assert str(error.value) == f"{corpus.title} is not in {data / corpus.folder}: no such folder. {corpus.instructions}"
 
 
 # Validation

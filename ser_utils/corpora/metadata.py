@@ -159,27 +159,19 @@ def _with_duplicates(listing: pd.DataFrame, keys: list[str]) -> list[dict]:
 
 
 def _listed_file(row: Mapping, table: str, *, exists: bool) -> ListedFile:
-    """Return the recording in a row of the CSV `table`."""
-    labels = {name: row.get(name) or UNKNOWN for name in ("speaker", "gender", "sentence")}
-    return ListedFile(row["file"], row["emotion"], **labels, key=row["key"], reason=_problem(row, table, exists=exists))
-
-
-def _problem(row: Mapping, table: str, *, exists: bool) -> str:
-    """Return why a row of the CSV `table` cannot be used; empty if it can."""
+    """Return the recording in a row of the CSV `table`, or the reason why it cannot be used."""
     line = f"line {row['line']}"
-    if not row["file"]:
-        return f"has no file name: {line} of {table}"
-    if not row["emotion"]:
-        return f"has no emotion in {table}: {line}"
-    if row["n_labels"] > 1:
-        return f"has two labels in {table}: {row['emotion']} in {line}"
-    if row["first_line"] != row["line"]:
-        return f"listed twice in {table}: again in {line}"
-    if not exists:
-        return f"not found, but listed in {table}: {line}"
-    if not row["file"].lower().endswith(SUFFIXES):
-        return f"not a supported audio file ({', '.join(SUFFIXES)}): {line}"
-    return ""
+    problems = {
+        f"has no file name: {line} of {table}": not row["file"],
+        f"has no emotion in {table}: {line}": not row["emotion"],
+        f"has two labels in {table}: {row['emotion']} in {line}": row["n_labels"] > 1,
+        f"listed twice in {table}: again in {line}": row["first_line"] != row["line"],
+        f"not found, but listed in {table}: {line}": not exists,
+        f"not a supported audio file ({', '.join(SUFFIXES)}): {line}": not row["file"].lower().endswith(SUFFIXES),
+    }
+    reason = next((text for text, applies in problems.items() if applies), "")
+    labels = {name: row.get(name) or UNKNOWN for name in ("speaker", "gender", "sentence")}
+    return ListedFile(row["file"], row["emotion"], **labels, key=row["key"], reason=reason)
 
 
 def _relative_path(folder: Path, name: str) -> str:
