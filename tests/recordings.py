@@ -33,23 +33,6 @@ TESS = [
     for word in ("back", "bite")
     for code in ["angry", "disgust", "fear", "happy", "neutral", "ps", "sad"]
 ]
-TESS_FOLDERS = {
-    "angry": "OAF_angry YAF_angry",
-    "disgust": "OAF_disgust YAF_disgust",
-    "fear": "OAF_Fear YAF_fear",
-    "happy": "OAF_happy YAF_happy",
-    "neutral": "OAF_neutral YAF_neutral",
-    "ps": "OAF_Pleasant_surprise YAF_pleasant_surprised",
-    "sad": "OAF_Sad YAF_sad",
-}
-
-
-def tess_folder(stem):
-    """Return the folder of a file in the published TESS."""
-    who, _, code = stem.split("_")
-    return TESS_FOLDERS[code].split()[who == "YAF"]
-
-
 EMOZIONALMENTE = [
     (f"16128728{i:05}", who, sentence, emotion)
     for i, (who, sentence, emotion) in enumerate(

@@ -107,8 +107,7 @@ def _fetch(corpus: Corpus, url: str, folder: Path) -> None:
 
 def read_checksums(path: Path) -> dict[str, str]:
     """Return the SHA-256 (hexadecimal) of each file by its path in the folder, from the output of ``sha256sum``."""
-    lines = (line.split("  ", 1) for line in path.read_text(encoding="utf-8").splitlines())
-    return {name: digest for digest, name in lines}
+    return dict(line.split("  ", 1)[::-1] for line in path.read_text(encoding="utf-8").splitlines())
 
 
 def differing(folder: Path, checksums: Mapping[str, str]) -> list[str]:
