@@ -122,7 +122,6 @@ def data(tmp_path, monkeypatch):
     (tmp_path / "tiny.sha256").write_text(checksums(FILES))
     register(monkeypatch, "EMOVO", file_checksums=tmp_path / "tiny.sha256")
     monkeypatch.setattr(paths, "DATA", tmp_path / "data")
-    monkeypatch.setattr(download, "TIMEOUT_S", 0.5)
     (paths.DATA / "EMOVO" / "f1").mkdir(parents=True)
     (paths.DATA / "EMOVO" / "f1" / "mine.wav").write_bytes(b"a clip of the user")
     return paths.DATA
@@ -321,14 +320,15 @@ def cut(handler):
 
 def stall(handler):
     cut(handler)
-    time.sleep(2)
+    time.sleep(3)
 
 
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [(404, "the server answered 404 Not Found"), (503, "answered 503"), (cut, "it broke off"), (stall, "it broke off")],
 )
-def test_a_server_that_fails(server, data, answer, expected):
+def test_a_server_that_fails(server, data, monkeypatch, answer, expected):
+    monkeypatch.setattr(download, "TIMEOUT_S", 1)
     fails(server.serve(answer), expected)
 
 
@@ -337,7 +337,8 @@ def test_an_address_without_a_server(data, url):
     assert url in fails(url, "no connection to the server")
 
 
-def test_a_server_that_accepts_and_never_answers(data):
+def test_a_server_that_accepts_and_never_answers(data, monkeypatch):
+    monkeypatch.setattr(download, "TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         fails(f"http://127.0.0.1:{silent.getsockname()[1]}/", "no connection to the server.*Timeout")
 
@@ -416,11 +417,11 @@ def test_an_interrupted_download(server, data, tmp_path, kill):
     arguments = [sys.executable, "-c", PROGRAM, tmp_path / "tiny.sha256", server.serve(half)]
     environment = os.environ | {"SER_DATA": str(data)}
     with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as process:
-        assert is_half_sent.wait(20)
+        assert is_half_sent.wait(60)
         while not any(path.stat().st_size for path in data.glob(".EMOVO.partial/work/*")):
             time.sleep(0.02)
         process.send_signal(kill)
-        assert process.wait(5) != 0
+        assert process.wait(20) != 0
     assert {name: value for name, value in snapshot(data).items() if not name.startswith(".EMOVO.partial")} == before
     assert (data / ".EMOVO.partial").exists() == (kill == signal.SIGKILL)
     get(server.serve(zip_of(FILES)))

@@ -298,5 +298,5 @@ def test_many_speakers_are_cut_to_those_with_the_most_clips(data):
     put(data / "crema-d", *(f"{who}_DFA_{code}_XX.wav" for who in range(1001, 1031) for code in ("ANG", "SAD")))
     tone(data / "crema-d" / "1030_DFA_HAP_XX.wav")
     table, _ = utterance_table(get_corpus("crema-d"))
-    shown = corpora.speakers_with_most_clips(table, 5)
-    assert sorted(shown.speaker.unique()) == ["1001", "1002", "1003", "1004", "1030"]
+    shown = corpora.speakers_with_most_clips(table)
+    assert sorted(shown.speaker.unique(), key=int) == [*map(str, range(1001, 1024)), "1030"]

@@ -11,7 +11,7 @@ import lazy_loader as lazy
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
-        "corpus": ["Corpus", "Download", "ListedFile"],
+        "corpus": ["Corpus", "Download"],
         "file_names": ["parse_name"],
         "files": ["audio_files", "has_audio"],
         "folders": ["describe_reading"],

@@ -204,7 +204,7 @@ def one_per_emotion(utterances: pd.DataFrame, *, speaker: str = "", sentence: st
     return clips.set_index("emotion").loc[class_order(clips.emotion)].reset_index()
 
 
-def speakers_with_most_clips(utterances: pd.DataFrame, n_speakers: int = 24) -> pd.DataFrame:
-    """Return the utterances of the `n_speakers` speakers with the most clips, for figures with one row or line per speaker."""
+def speakers_with_most_clips(utterances: pd.DataFrame) -> pd.DataFrame:
+    """Return the utterances of the 24 speakers with the most clips, for figures with one row or line per speaker."""
     n_clips = utterances.speaker.value_counts(sort=False).sort_index().sort_values(ascending=False, kind="stable")
-    return utterances[utterances.speaker.isin(n_clips.index[:n_speakers])]
+    return utterances[utterances.speaker.isin(n_clips.index[:24])]
