@@ -6,15 +6,13 @@ import numpy as np
 import soundfile as sf
 
 
-def tone(path, *, sr=16_000, duration_s=0.2):
-    """Write a tone whose frequency depends on the path, so that all recordings differ."""
+def tone(path, *, sr=16_000, duration_s=0.2, f0=None):
+    """Write a tone whose frequency, if it is not given, depends on the path; noise makes all recordings differ."""
     path.parent.mkdir(parents=True, exist_ok=True)
     seed = zlib.crc32(str(path).encode())
     times = np.arange(int(duration_s * sr)) / sr
-    y = 0.1 * np.sin(2 * np.pi * (100 + seed % 40_000 / 100) * times) + 1e-3 * np.random.default_rng(seed).normal(
-        size=times.size
-    )
-    sf.write(path, y, sr)
+    noise = np.random.default_rng(seed).normal(size=times.size)
+    sf.write(path, 0.1 * np.sin(2 * np.pi * (f0 or 100 + seed % 40_000 / 100) * times) + 1e-3 * noise, sr)
 
 
 def put(root, *names, **settings):
@@ -35,23 +33,6 @@ TESS = [
     for word in ("back", "bite")
     for code in ["angry", "disgust", "fear", "happy", "neutral", "ps", "sad"]
 ]
-TESS_FOLDERS = {
-    "angry": "OAF_angry YAF_angry",
-    "disgust": "OAF_disgust YAF_disgust",
-    "fear": "OAF_Fear YAF_fear",
-    "happy": "OAF_happy YAF_happy",
-    "neutral": "OAF_neutral YAF_neutral",
-    "ps": "OAF_Pleasant_surprise YAF_pleasant_surprised",
-    "sad": "OAF_Sad YAF_sad",
-}
-
-
-def tess_folder(stem):
-    """Return the folder of a file in the published TESS."""
-    who, _, code = stem.split("_")
-    return TESS_FOLDERS[code].split()[who == "YAF"]
-
-
 EMOZIONALMENTE = [
     (f"16128728{i:05}", who, sentence, emotion)
     for i, (who, sentence, emotion) in enumerate(

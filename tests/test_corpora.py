@@ -74,20 +74,6 @@ def test_registered_corpus_is_complete(corpus):
     assert corpus.how_to_get.endswith(".") and corpus.licence and corpus.citation and corpus.language
 
 
-def test_emovo_is_as_its_paper_says():
-    assert EMOVO.n_utterances == 588
-    assert EMOVO.genders == dict.fromkeys(["f1", "f2", "f3"], "female") | dict.fromkeys(["m1", "m2", "m3"], "male")
-    assert list(EMOVO.sentences) == ["b1", "b2", "b3", "l1", "l2", "l3", "l4", "n1", "n2", "n3", "n4", "n5", "d1", "d2"]
-    assert EMOVO.sentences["l1"] == "L'autunno prossimo Tony partirà per la Spagna nella prima metà di ottobre."
-    assert not EMOVO.audio_is_free
-    assert "turned down by hand" in EMOVO.known_issues["level"]
-
-
-def test_demo_says_that_it_is_synthetic():
-    assert CORPORA["demo"].notice.startswith("Synthetic demo voices")
-    assert "synthetic" in CORPORA["demo"].title
-
-
 @pytest.mark.parametrize(
     ("name", "found"), [("EMOVO", "emovo"), ("Emo-DB", "emodb"), ("cremad", "crema-d"), ("CREMA_D", "crema-d")]
 )
@@ -104,11 +90,6 @@ def test_unknown_corpus_names_those_there_are():
     )
 
 
-def test_root_is_below_the_data_folder(monkeypatch, tmp_path):
-    monkeypatch.setattr(paths, "DATA", tmp_path)
-    assert EMOVO.root == tmp_path / "EMOVO"
-
-
 @pytest.mark.parametrize("folder", ["CREMA-D", "crema-d", "CremaD", "crema_d", "crema d", "CREMA"])
 def test_folder_is_found_however_it_is_spelt(monkeypatch, tmp_path, folder):
     monkeypatch.setattr(paths, "DATA", tmp_path)
@@ -120,21 +101,11 @@ def test_folder_is_found_however_it_is_spelt(monkeypatch, tmp_path, folder):
 # File names
 
 
-def test_name_says_who_what_and_how():
-    assert parse_name("rab-m1-l1", EMOVO) == {"speaker": "m1", "gender": "male", "sentence": "l1", "emotion": "anger"}
-    assert parse_name("RAB-M1-L1", EMOVO) == parse_name("rab-m1-l1", EMOVO)
-
-
 @pytest.mark.parametrize("stem", ["", "take 1", "rab-m1", "rab_m1_l1", "rab-m1-l1-2", "xrab-m1-l1 ", "rab-x1-l1", "-m1-l1"])
 def test_name_outside_the_scheme_is_told_the_scheme(stem):
     with pytest.raises(AudioError) as error:
         parse_name(stem, EMOVO)
     assert str(error.value) == "its name does not fit the scheme of EMOVO ({emotion}-{speaker}-{sentence})"
-
-
-def test_unknown_emotion_code_is_named_with_those_there_are():
-    with pytest.raises(AudioError, match="^its emotion code 'bor' is not one of neu, dis, gio, pau, rab, sor, tri$"):
-        parse_name("bor-m1-l1", EMOVO)
 
 
 # The table
@@ -164,11 +135,6 @@ def test_rows_are_sorted_by_file_however_they_were_written(table_of):
     assert list(table_of(*names)[0].file) == sorted(names)
 
 
-def test_upper_case_names_are_read_as_lower_case(table_of):
-    utterances, _ = table_of("M1/RAB-M1-L1.WAV")
-    assert utterances.loc[0, ["file", "speaker", "sentence", "emotion"]].tolist() == ["M1/RAB-M1-L1.WAV", "m1", "l1", "anger"]
-
-
 def test_eight_khz_and_stereo_recordings_are_kept(table_of, tmp_path):
     put(tmp_path, "rab-m1-l1.wav", sr=8_000)
     utterances, skipped = table_of("rab-m1-l2.wav", channels=2)
@@ -177,16 +143,12 @@ def test_eight_khz_and_stereo_recordings_are_kept(table_of, tmp_path):
 
 
 def test_hidden_and_other_files_are_no_recordings(tmp_path):
+    tmp_path /= ".data"  # a hidden folder above the corpus hides nothing
     put(tmp_path, "f1/dis-f1-b1.wav", "f1/._dis-f1-b1.wav", ".Trash/dis-f1-b2.wav", "f1/.cache/a/dis-f1-b3.wav")
     for name in (".DS_Store", "f1/.DS_Store", "readme.txt", "f1/dis-f1-b1.txt"):
         (tmp_path / name).write_bytes(b"\0\1")
     (tmp_path / "f1/a.wav").mkdir()
     assert audio_files(tmp_path) == [tmp_path / "f1/dis-f1-b1.wav"]
-
-
-def test_hidden_folder_above_the_corpus_hides_nothing(tmp_path):
-    put(tmp_path / ".data", "dis-f1-b1.wav")
-    assert len(audio_files(tmp_path / ".data")) == 1
 
 
 def test_each_unusable_file_is_skipped_with_its_reason(table_of, tmp_path):
@@ -218,17 +180,12 @@ def test_each_unusable_file_is_skipped_with_its_reason(table_of, tmp_path):
     ("first", "second"),
     [("dis-f1-b1.flac", "dis-f1-b1.wav"), ("a/dis-f1-b1.wav", "b/dis-f1-b1.wav"), ("a/DIS-f1-b1.wav", "b/dis-f1-B1.wav")],
 )
-def test_twin_of_an_utterance_is_skipped(table_of, first, second):
+def test_twin_of_an_utterance_is_skipped(table_of, tmp_path, first, second):
     utterances, skipped = table_of(first, second)
     assert list(utterances.file) == [first]
     assert skipped.to_dict("records") == [{"file": second, "reason": f"the same utterance as {first}"}]
-
-
-def test_unusable_file_does_not_keep_its_good_twin_out(table_of, tmp_path):
-    (tmp_path / "dis-f1-b1.flac").write_bytes(b"")
-    utterances, skipped = table_of("dis-f1-b1.wav")
-    assert list(utterances.file) == ["dis-f1-b1.wav"]
-    assert list(skipped.file) == ["dis-f1-b1.flac"]
+    (tmp_path / first).write_bytes(b"")  # an unusable file does not exclude its copy
+    assert list(utterance_table(at(tmp_path))[0].file) == [second]
 
 
 def test_missing_and_empty_folder_say_where_and_how_to_get_it(tmp_path):
@@ -236,13 +193,6 @@ def test_missing_and_empty_folder_say_where_and_how_to_get_it(tmp_path):
         with pytest.raises(StudyError) as error:
             utterance_table(at(root))
         assert str(error.value) == f"EMOVO is not in {root}: {problem}. {at(root).instructions}"
-
-
-def test_folder_of_the_study_is_shown_from_its_root(monkeypatch, tmp_path):
-    monkeypatch.setattr(paths, "ROOT", tmp_path)
-    monkeypatch.setattr(paths, "DATA", tmp_path / "data")
-    with pytest.raises(StudyError, match="^EMOVO is not in data/EMOVO: no such folder"):
-        utterance_table(EMOVO)
 
 
 def test_folder_where_nothing_fits_says_why_not(table_of):
@@ -301,13 +251,10 @@ def test_missing_cells_are_those_of_the_plan_without_a_recording(tmp_path):
     assert missing.empty and list(missing.columns) == ["speaker", "sentence", "emotion"]
 
 
-def test_complete_uniform_corpus_needs_no_remark(tmp_path):
+def test_part_of_a_corpus_is_remarked(tmp_path):
     put(tmp_path, *FULL)
     assert warnings(tmp_path) == []
-
-
-def test_part_of_a_corpus_is_remarked(tmp_path):
-    put(tmp_path, *FULL[:3])
+    (tmp_path / FULL[3]).unlink()
     assert warnings(tmp_path) == ["Found 3 utterances, expected 4: results are not comparable to published ones."]
 
 
@@ -363,12 +310,6 @@ def test_one_recording_under_two_names_is_kept_once(tmp_path):
     assert skipped.to_dict("records") == [{"file": FULL[1], "reason": f"the same recording as {FULL[0]}"}]
 
 
-def test_long_lists_of_files_are_cut():
-    many = pd.DataFrame({"file": [f"{i}.wav" for i in range(9)], "channels": 1, "sample_rate": 8_000, "peak": 0.1})
-    many = many.assign(speaker=["f1", *["m1"] * 8], gender="male", emotion="joy")
-    assert "9 files are sampled below 16 kHz (0.wav, 1.wav, 2.wav, 3.wav ...)" in data_warnings(many, EMOVO)[-1]
-
-
 # Labels
 
 
@@ -386,25 +327,24 @@ def test_relabel_as_the_original_thesis():
     assert class_order(kept) == ["neutral", "disappointment", "fear", "surprise", "sadness"]
 
 
+@pytest.mark.parametrize(
+    ("drop", "rename", "message"),
+    [
+        (["boredom"], {}, "No utterance has the label 'boredom': the labels are fear, joy."),
+        ([], {"boredom": "joy"}, "No utterance has the label 'boredom': the labels are fear, joy."),
+        ([], {"joy": "fear"}, "After dropping and renaming, only 'fear' is left"),
+        (["joy", "fear"], {}, "After dropping and renaming, no emotion is left"),
+    ],
+)
+def test_relabel_to_unknown_or_too_few_emotions(drop, rename, message):
+    with pytest.raises(StudyError, match=f"^{message}"):
+        relabel(pd.Series(["joy", "fear"]), drop=drop, rename=rename)
+
+
 def test_relabel_renames_all_at_once():
     emotions = pd.Series(["joy", "fear", "anger"])
     assert relabel(emotions, drop=[], rename={"joy": "fear", "fear": "joy"}).tolist() == ["fear", "joy", "anger"]
     assert relabel(emotions, drop=[], rename={}).tolist() == emotions.tolist()
-
-
-@pytest.mark.parametrize(("drop", "rename"), [(["boredom"], {}), ([], {"boredom": "joy"})])
-def test_relabel_of_an_emotion_that_is_not_there(drop, rename):
-    with pytest.raises(StudyError, match="^No utterance has the label 'boredom': the labels are fear, joy.$"):
-        relabel(pd.Series(["joy", "fear"]), drop=drop, rename=rename)
-
-
-@pytest.mark.parametrize(
-    ("drop", "rename", "left"),
-    [(["joy"], {}, "only 'fear' is"), ([], {"joy": "fear"}, "only 'fear' is"), (["joy", "fear"], {}, "no emotion is")],
-)
-def test_relabel_to_fewer_than_two_classes(drop, rename, left):
-    with pytest.raises(StudyError, match=f"^After dropping and renaming, {left} left: a classifier needs at least two"):
-        relabel(pd.Series(["joy", "fear"]), drop=drop, rename=rename)
 
 
 def test_class_order_is_fixed_with_new_names_behind():
@@ -429,11 +369,3 @@ def test_one_sentence_by_one_speaker_in_every_emotion():
         corpora.one_per_emotion(table, speaker="m9")
     with pytest.raises(StudyError, match="No clip has the sentence 'x1': expected one of b1, b2"):
         corpora.one_per_emotion(table, sentence="x1")
-
-
-@pytest.mark.parametrize(
-    ("stem", "message"), [("neu-f9-b1", "its speaker 'f9' is not one of f1"), ("neu-f1-b9", "its sentence 'b9'")]
-)
-def test_a_speaker_or_sentence_outside_the_plan_is_named(stem, message):
-    with pytest.raises(AudioError, match=message):
-        corpora.parse_name(stem, corpora.CORPORA["emovo"])

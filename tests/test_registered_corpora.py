@@ -1,9 +1,7 @@
 """The registered corpora: their schemes, in all common folder layouts."""
 
-from collections import Counter
-
 import pytest
-from recordings import CREMA_D, EMODB, EMOZIONALMENTE, RAVDESS, SAVEE, TESS, put, put_emozionalmente, tess_folder, tone
+from recordings import CREMA_D, EMODB, EMOZIONALMENTE, RAVDESS, SAVEE, TESS, put, put_emozionalmente, tone
 
 from ser_utils import corpora
 from ser_utils.core import paths
@@ -32,29 +30,24 @@ def files(layout, stems):
 
 
 @pytest.mark.parametrize(
-    ("name", "n", "n_published", "speakers", "sentences"),
+    ("name", "n", "n_published", "speakers", "female", "sentences"),
     [
-        ("emodb", 454, 535, 10, 10),
-        ("ravdess", 1248, 1440, 24, 2),
-        ("crema-d", 7442, 7442, 91, 12),
-        ("savee", 480, 480, 4, 30),
-        ("tess", 2800, 2800, 2, 200),
-        ("emozionalmente", 6902, 6902, 431, 18),
+        ("emovo", 588, 588, 6, 3, 14),
+        ("emodb", 454, 535, 10, 5, 10),
+        ("ravdess", 1248, 1440, 24, 12, 2),
+        ("crema-d", 7442, 7442, 91, 43, 12),
+        ("savee", 480, 480, 4, 0, 30),
+        ("tess", 2800, 2800, 2, 2, 200),
+        ("emozionalmente", 6902, 6902, 431, 0, 18),
     ],
 )
-def test_published_numbers(name, n, n_published, speakers, sentences):
+def test_published_numbers(name, n, n_published, speakers, female, sentences):
     corpus = CORPORA[name]
     assert corpus.n_utterances == n
     assert sum(corpus.counts.values()) in (0, n_published)
     assert (len(corpus.genders) or corpus.n_speakers) == speakers
     assert (len(corpus.sentences) or corpus.n_sentences) == sentences
-
-
-@pytest.mark.parametrize(
-    ("name", "female"), [("emodb", 5), ("ravdess", 12), ("crema-d", 43), ("savee", 0), ("tess", 2), ("emovo", 3)]
-)
-def test_genders(name, female):
-    assert Counter(CORPORA[name].genders.values())["female"] == female
+    assert list(corpus.genders.values()).count("female") == female
 
 
 def test_genders_of_single_speakers():
@@ -69,6 +62,8 @@ def test_genders_of_single_speakers():
 @pytest.mark.parametrize(
     ("corpus", "name", "speaker", "gender", "sentence", "emotion"),
     [
+        ("emovo", "rab-m1-l1", "m1", "male", "l1", "anger"),
+        ("emovo", "M1/RAB-M1-L1", "m1", "male", "l1", "anger"),
         ("emodb", "03a01Fa", "03", "male", "a01", "joy"),
         ("emodb", "wav/16B10Wb", "16", "female", "b10", "anger"),
         ("emodb", "14a05Lc", "14", "female", "a05", "boredom"),
@@ -107,15 +102,9 @@ LAYOUTS = [
     ("SAVEE", "savee", SAVEE, lambda stem: f"AudioData/{stem.replace('_', '/')}.wav", set(EMOTIONS)),
     ("savee", "savee", SAVEE, "ALL/{stem}.wav", set(EMOTIONS)),
     ("Savee", "savee", SAVEE, lambda stem: f"{stem[:2]}/{stem.lower()}.wav", set(EMOTIONS)),
-    ("TESS", "tess", TESS, lambda stem: f"{tess_folder(stem)}/{stem}.wav", set(EMOTIONS)),
+    ("TESS", "tess", TESS, "YAF_pleasant_surprised/{stem}.wav", set(EMOTIONS)),
     ("tess", "tess", TESS, "{stem}.wav", set(EMOTIONS)),
-    (
-        "TESS Toronto emotional speech set data",
-        "tess",
-        TESS,
-        lambda stem: f"TESS Toronto emotional speech set data/{tess_folder(stem)}/{stem}.WAV",
-        set(EMOTIONS),
-    ),
+    ("TESS Toronto emotional speech set data", "tess", TESS, "Tess/OAF_Fear/{stem}.WAV", set(EMOTIONS)),
 ]
 
 
@@ -135,12 +124,6 @@ def test_each_layout_is_read_wholly(data, folder, name, stems, layout, emotions)
     assert utterances.groupby("emotion").size().nunique() == 1
     assert set(utterances.speaker) <= set(corpus.genders) and utterances.gender.isin(["female", "male"]).all()
     assert (utterances.corpus == corpus.name).all()
-
-
-@pytest.mark.parametrize("sr", [8_000, 22_050, 44_100, 48_000])
-def test_other_sample_rates_are_read(data, sr):
-    put(data / "emodb", *files("wav/{stem}.wav", EMODB), sr=sr)
-    assert set(utterance_table(get_corpus("emodb"))[0].sample_rate) == {sr}
 
 
 @pytest.mark.parametrize(
@@ -259,6 +242,8 @@ def test_boredom_and_calm_are_left_out_unless_labels_say_otherwise(data):
     assert len(kept) == len(EMODB) and skipped.empty and (kept.emotion == "boredom").sum() == 4
     merged, _ = utterance_table(corpus, {"boredom": "neutral", "anger": ""})
     assert (merged.emotion == "neutral").sum() == 8 and "anger" not in set(merged.emotion)
+    with pytest.raises(StudyError, match="^LABELS maps 'boredom' to 'sleepy': expected one of neutral, disgust"):
+        utterance_table(corpus, {"boredom": "sleepy"})
 
 
 def test_expected_numbers_follow_the_labels(data):
@@ -270,34 +255,12 @@ def test_expected_numbers_follow_the_labels(data):
     assert corpora.counts_by_class(table, corpus, labels).expected["neutral"] == 79 + 81
 
 
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        ({"calm": "neutral"}, "LABELS contains 'calm', but no file has this label: the labels are anger (4), boredom (4)"),
-        ({"boredom": "sleepy"}, "LABELS maps 'boredom' to 'sleepy': expected one of neutral, disgust"),
-    ],
-)
-def test_labels_that_are_not_there_or_unknown(data, labels, message):
-    put(data / "emodb", *files("{stem}.wav", EMODB))
-    with pytest.raises(StudyError) as error:
-        utterance_table(get_corpus("emodb"), labels)
-    assert str(error.value).startswith(message)
-
-
 def test_git_lfs_pointers_say_how_to_get_the_audio(data):
     put(data / "CREMA-D", "AudioWAV/1001_DFA_ANG_XX.wav")
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
     (data / "CREMA-D/AudioWAV/1002_DFA_ANG_XX.wav").write_bytes(pointer)
     skipped = utterance_table(get_corpus("crema-d"))[1]
     assert skipped.reason.tolist() == ["a Git LFS pointer: run `git lfs pull` to get the audio"]
-
-
-@pytest.mark.parametrize("name", ["savee", "tess", "crema-d"])
-def test_a_corpus_that_is_not_there_says_where_to_get_it(data, name):
-    corpus = get_corpus(name)
-    with pytest.raises(StudyError) as error:
-        utterance_table(corpus)
-    assert str(error.value) == f"{corpus.title} is not in {data / corpus.folder}: no such folder. {corpus.instructions}"
 
 
 # Validation
@@ -335,5 +298,5 @@ def test_many_speakers_are_cut_to_those_with_the_most_clips(data):
     put(data / "crema-d", *(f"{who}_DFA_{code}_XX.wav" for who in range(1001, 1031) for code in ("ANG", "SAD")))
     tone(data / "crema-d" / "1030_DFA_HAP_XX.wav")
     table, _ = utterance_table(get_corpus("crema-d"))
-    shown = corpora.speakers_with_most_clips(table, 5)
-    assert sorted(shown.speaker.unique()) == ["1001", "1002", "1003", "1004", "1030"]
+    shown = corpora.speakers_with_most_clips(table)
+    assert sorted(shown.speaker.unique(), key=int) == [*map(str, range(1001, 1024)), "1030"]

@@ -1,9 +1,9 @@
 """Recordings, their speakers and their emotion labels.
 
-`registry` has one entry per known corpus, its download included; `lookup` finds a corpus by name or path. `file_names`,
-`folders` and `metadata` read labels from file names, folder names and CSVs; `labels` maps them to common names. `listing` lists
-the recordings of a corpus, `utterances` reads them into the table of utterances, and `validation` checks that table. `download`
-and `archive` fetch a corpus, `run_folders` has the folders of its runs. Add a corpus by one entry in `registry.CORPORA`.
+`registry` has one entry per known corpus, its download included; `lookup` finds a corpus by name or path, and has the folders
+of its runs. `file_names`, `folders` and `metadata` read labels from file names, folder names and CSVs; `labels` maps them to
+common names. `utterances` lists the recordings of a corpus and reads them into the table of utterances, and `validation` checks
+that table. `download` fetches a corpus. Add a corpus by one entry in `registry.CORPORA`.
 """
 
 import lazy_loader as lazy
@@ -11,17 +11,16 @@ import lazy_loader as lazy
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
-        "corpus": ["Corpus", "Download", "ListedFile"],
+        "corpus": ["Corpus", "Download"],
         "file_names": ["parse_name"],
         "files": ["audio_files", "has_audio"],
         "folders": ["describe_reading"],
         "labels": ["EMOTIONS", "class_order", "relabel"],
-        "listing": ["input_files"],
-        "lookup": ["get_corpus"],
+        "lookup": ["get_corpus", "run_folder", "source_of_run"],
         "registry": ["CORPORA"],
-        "run_folders": ["run_folder", "source_of_run"],
         "utterances": [
             "check_corpus",
+            "input_files",
             "one_per_emotion",
             "read_utterances",
             "speakers_with_most_clips",

@@ -16,9 +16,7 @@ class Download:
 
     url: str
     archive_bytes: int
-    """Approximate size of the archive, for the progress bar."""
-    max_bytes: int
-    """Largest size accepted for the archive, and for its unpacked files together."""
+    """Approximate size of the archive."""
     md5: str = ""
     """MD5 of the archive; empty where `file_checksums` is set."""
     file_checksums: Path | None = None
@@ -101,14 +99,9 @@ class Corpus:
         return f"{text[:1].upper()}{text[1:]}."
 
     @property
-    def expected(self) -> dict[str, int]:
-        """Published number of utterances by emotion, without `left_out`; empty if unpublished."""
-        return {label: n for label, n in self.counts.items() if label not in self.left_out}
-
-    @property
     def n_utterances(self) -> int:
         """Published number of utterances, without `left_out`; 0 if unpublished."""
-        return sum(self.expected.values()) or self.n_total
+        return sum(n for label, n in self.counts.items() if label not in self.left_out) or self.n_total
 
 
 @dataclass(frozen=True)

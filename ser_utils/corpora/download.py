@@ -1,43 +1,35 @@
 """Download of the corpora whose entry has a `Download`.
 
-The zip archive is unpacked into a temporary folder, which replaces the corpus' folder only after all checksums match. An
-interrupted download is discarded: archives that GitHub generates have neither a length nor a way to resume.
+The zip archive is unpacked into a hidden folder beside the corpus' folder, which is replaced only after all checksums match.
 """
 
+import fcntl
 import itertools
 import os
+import re
 import shutil
-import tempfile
-import threading
-import time
-from collections.abc import Iterator
-from concurrent.futures import Future, wait
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import pooch
-import requests
-from tqdm import tqdm
 
 from ser_utils.core import paths
 from ser_utils.core.errors import StudyError
-from ser_utils.corpora.archive import ArchiveError, differing, read_checksums, unpack
 from ser_utils.corpora.corpus import Corpus
+from ser_utils.corpora.files import visible_files
 from ser_utils.corpora.registry import CORPORA, find_corpus
 
-try:
-    import fcntl
-except ImportError:  # Windows has no folder locks: nothing prevents two downloads at the same time there
-    fcntl = None
-
 TIMEOUT_S = 10.0
-"""A download stops when fewer than `CHUNK_BYTES` arrive in this time."""
-CHUNK_BYTES = 64 * 1024
+"""A download stops when the server cannot be reached, or sends nothing, for this time."""
+UNPACKED_RATIO = 10
+"""Largest accepted ratio of the size of an archive's files to its own size."""
 
 
-class _ServerError(Exception):
-    """A problem of the server or of the connection, as part of a sentence."""
+ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError)
+"""Errors of pooch and zipfile for an archive with another checksum, and for a damaged, encrypted or unsafe one."""
 
 
 def fetch(name: str) -> Path:
@@ -50,7 +42,8 @@ def fetch(name: str) -> Path:
     Raises
     ------
     StudyError
-        The corpus has no download, the server or the archive fails, or the data folder is not writable.
+        The corpus has no download, the server or the archive fails, the data folder is not writable, or another process
+        downloads the same corpus.
     """
     corpus = find_corpus(name)
     if corpus is None or corpus.download is None:
@@ -61,18 +54,27 @@ def fetch(name: str) -> Path:
     folder = paths.DATA / corpus.folder
     try:
         _fetch(corpus, url, folder)
-    except (_ServerError, ArchiveError) as error:
+    except (OSError, *ARCHIVE_ERRORS) as error:
+        if getattr(error, "errno", None) is None:  # not from the file system
+            raise StudyError(
+                f"{corpus.folder} could not be downloaded from {url}: {_reason(error)}; try again later, or {corpus.by_hand} "
+                "(the previous files are unchanged)."
+            ) from error
         raise StudyError(
-            f"{corpus.folder} could not be downloaded from {url}: {error}; try again later, or {corpus.by_hand} "
-            "(the previous files are unchanged)."
-        ) from error
-    except OSError as error:
-        raise StudyError(
-            f"{corpus.folder} could not be written to {folder} ({error.strerror or error}): free some space (about "
+            f"{corpus.folder} could not be written to {folder} ({error.strerror}): free some space (about "
             f"{3 * corpus.download.archive_bytes / 1e6:.0f} MB) and check that you may write there, or set another data folder "
             "with the environment variable SER_DATA (the previous files are unchanged)."
         ) from error
     return folder
+
+
+def _reason(error: Exception) -> str:
+    """Return why a download failed, as part of a sentence; those of the server are the exceptions of requests, OSErrors."""
+    if getattr(error, "response", None) is not None:
+        return f"the server answered {error.response.status_code} {error.response.reason}"
+    if isinstance(error, OSError):
+        return f"no connection to the server, or it broke off (are you offline?): {type(error).__name__}"
+    return f"the received archive cannot be used: {str(error).split('. ')[0]}"
 
 
 def _fetch(corpus: Corpus, url: str, folder: Path) -> None:
@@ -84,11 +86,17 @@ def _fetch(corpus: Corpus, url: str, folder: Path) -> None:
         print(f"{corpus.folder} is already in {folder}: {len(checksums)} files, all checksums match.")
         return
     print(f"Downloading {corpus.folder} from {url} (about {download.archive_bytes / 1e6:.0f} MB).")
-    with _temporary_folder(folder) as temporary:
-        archive, new = temporary / "archive.zip", temporary / corpus.folder
-        _transfer(url, archive, corpus)
-        print("Unpacking and verifying the archive.")
-        checksums = unpack(archive, new, download, checksums)
+    pooch.get_logger().setLevel("WARNING")
+    downloader = pooch.HTTPDownloader(progressbar=True, chunk_size=1 << 16, timeout=TIMEOUT_S)
+    known_hash = f"md5:{download.md5}" if download.md5 else None
+    with _work_folder(folder) as work:
+        archive = pooch.retrieve(url, known_hash, "archive.zip", work, downloader=downloader)
+        _unpack(Path(archive), work / "unpacked", max_bytes=UNPACKED_RATIO * download.archive_bytes)
+        root, checksums = _verified_files(work / "unpacked", {} if download.md5 else checksums)
+        new = work / "new"
+        for name in checksums:
+            (new / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).rename(new / name)
         if download.md5:  # the next fetch compares the files with this list
             lines = "".join(f"{digest}  {name}\n" for name, digest in checksums.items())
             (new / checksum_file.name).write_text(lines, encoding="utf-8")
@@ -97,107 +105,63 @@ def _fetch(corpus: Corpus, url: str, folder: Path) -> None:
     print(f"{corpus.folder} is in {folder}: {len(checksums)} files, all checksums match{note}.")
 
 
-@contextmanager
-def _temporary_folder(folder: Path) -> Iterator[Path]:
-    """Yield a new hidden folder beside `folder`, on the same file system, and remove it at the end.
+def read_checksums(path: Path) -> dict[str, str]:
+    """Return the SHA-256 (hexadecimal) of each file by its path in the folder, from the output of ``sha256sum``."""
+    return dict(line.split("  ", 1)[::-1] for line in path.read_text(encoding="utf-8").splitlines())
 
-    Folders that killed downloads left are removed first, if the lock excludes that another download uses them.
+
+def differing(folder: Path, checksums: Mapping[str, str]) -> list[str]:
+    """Return the names in `checksums` whose file in `folder` is missing or has another content, in their order."""
+    return [name for name, digest in checksums.items() if paths.file_hash(folder / name) != digest]
+
+
+@contextmanager
+def _work_folder(folder: Path) -> Iterator[Path]:
+    """Yield the path of a new hidden folder beside `folder`, on the same file system, and remove it at the end.
+
+    It is locked against other downloads of the corpus; what a killed download left there is removed first.
     """
-    prefix = f".{folder.name}.partial-"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(folder.parent) as is_locked:
-        for leftover in folder.parent.glob(f"{prefix}*") if is_locked else ():
-            shutil.rmtree(leftover)
-        with tempfile.TemporaryDirectory(prefix=prefix, dir=folder.parent, ignore_cleanup_errors=True) as temporary:
-            yield Path(temporary)
-
-
-@contextmanager
-def _lock(data: Path) -> Iterator[bool]:
-    """Lock `data` against another download; yield False where the system has no such lock (Windows, some NFS)."""
-    if fcntl is None:
-        yield False
-        return
-    handle = os.open(data, os.O_RDONLY)
-    try:
+    hidden = folder.with_name(f".{folder.name}.partial")
+    hidden.mkdir(parents=True, exist_ok=True)
+    with (hidden / "lock").open("w") as lock:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_locked = True
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StudyError(f"Another download into {data} is running: wait until it ends.") from None
-        except OSError:
-            is_locked = False
-        yield is_locked
-    finally:
-        os.close(handle)
-
-
-def _transfer(url: str, path: Path, corpus: Corpus) -> None:
-    """Download `url` to `path`; raise `_ServerError` for a problem of the server, OSError for one of the disk."""
-    bar = tqdm(desc=corpus.folder, total=corpus.download.archive_bytes, unit="B", unit_scale=True)
-    with path.open("wb") as file, bar:  # closing the file also ends the thread of a stopped download
+            raise StudyError(f"Another download into {folder} is running: wait until it ends.") from None
         try:
-            _watch(_start_transfer(url, file), path, bar, corpus.download.max_bytes)
-        except (OSError, ValueError) as error:
-            if getattr(error, "errno", None) is not None and not isinstance(error, requests.RequestException):
-                raise  # from writing the file
-            raise _ServerError(_reason(error, path.stat().st_size)) from error
-        bar.total = path.stat().st_size
+            shutil.rmtree(hidden / "work", ignore_errors=True)
+            yield hidden / "work"
+        finally:
+            shutil.rmtree(hidden, ignore_errors=True)
 
 
-def _start_transfer(url: str, file: BinaryIO) -> Future:
-    """Start a download in a thread that can be left behind.
+def _unpack(archive: Path, target: Path, *, max_bytes: int) -> None:
+    """Unpack a zip archive into the new folder `target`; zipfile writes links and devices as plain files."""
+    with zipfile.ZipFile(archive) as zip_file:
+        for name in zip_file.namelist():
+            if re.search(r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)", name):
+                raise ValueError(f"the path of its member {name!r} leads outside the folder")
+        if sum(member.file_size for member in zip_file.infolist()) > max_bytes:
+            raise ValueError(f"its files have more than {max_bytes / 1e6:.0f} MB, which cannot be the corpus")
+        zip_file.extractall(target)
 
-    The timeouts of requests limit neither the name resolution, nor the attempts at all addresses of a server, nor a server
-    that sends single bytes.
+
+def _verified_files(unpacked: Path, checksums: Mapping[str, str]) -> tuple[Path, Mapping[str, str]]:
+    """Return the folder in an unpacked archive that has the corpus, and its files with their SHA-256.
+
+    The files are those in `checksums`, wherever their folder is. If it is empty, the archive itself is verified, and they are
+    all its files, below the top folder if there is only one.
     """
-    download = pooch.HTTPDownloader(chunk_size=CHUNK_BYTES, timeout=TIMEOUT_S + 1)
-    outcome: Future = Future()
-
-    def run() -> None:
-        try:
-            outcome.set_result(download(url, file, None))
-        except BaseException as error:  # noqa: BLE001 - raised again where the outcome is awaited
-            outcome.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return outcome
-
-
-def _watch(outcome: Future, path: Path, bar: tqdm, max_bytes: int) -> None:
-    """Wait for a download to `path`; raise if it fails, is too large, or stalls."""
-    n_bytes, n_bytes_in_time, in_time_s = 0, 0, time.monotonic()
-    is_done = False
-    while not is_done:
-        is_done = bool(wait([outcome], timeout=min(0.1, TIMEOUT_S)).done)
-        n_before, n_bytes = n_bytes, path.stat().st_size
-        bar.update(n_bytes - n_before)
-        if n_bytes > max_bytes:
-            raise ArchiveError(f"the archive has more than {max_bytes / 1e6:.0f} MB, which cannot be the corpus")
-        if n_bytes - n_bytes_in_time >= CHUNK_BYTES:
-            n_bytes_in_time, in_time_s = n_bytes, time.monotonic()
-        if not is_done and time.monotonic() - in_time_s > TIMEOUT_S:
-            raise TimeoutError
-    outcome.result()
-
-
-def _reason(error: Exception, n_bytes: int) -> str:
-    """Return why a download failed after `n_bytes`, as part of a sentence."""
-    if isinstance(error, TimeoutError | requests.Timeout):
-        return f"the server sent nothing or almost nothing for {TIMEOUT_S:g} seconds"
-    if isinstance(error, requests.HTTPError):
-        return f"the server answered {error.response.status_code} {error.response.reason}"
-    if isinstance(error, requests.exceptions.ProxyError):
-        return "the proxy in the environment variables refused the connection"
-    if isinstance(error, requests.exceptions.SSLError):
-        return "the server's certificate could not be verified"
-    if n_bytes or isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return f"the connection broke after {n_bytes / 1e6:.1f} MB"
-    if isinstance(error, requests.ConnectionError):
-        return "no connection to the server (are you offline?)"
-    if isinstance(error, ValueError):
-        return "this is not the address of a web server"
-    return " ".join(str(error).split()).rstrip(".")
+    if not checksums:
+        tops = {name.split("/")[0] for name in visible_files(unpacked)}
+        root = unpacked / tops.pop() if len(tops) == 1 else unpacked
+        return root, {name: paths.file_hash(root / name) for name in sorted(visible_files(root))}
+    first = next(iter(checksums))
+    roots = [path.parents[first.count("/")] for path in sorted(unpacked.rglob(first))]
+    root = min(roots, key=lambda root: len(differing(root, checksums)), default=unpacked)
+    if wrong := differing(root, checksums):
+        raise ValueError(f"{len(wrong)} of {len(checksums)} files are missing or differ from the published ones, as {wrong[0]}")
+    return root, checksums
 
 
 def _move_into_place(new: Path, folder: Path) -> Path | None:
@@ -207,11 +171,10 @@ def _move_into_place(new: Path, folder: Path) -> Path | None:
         return None
     names = (folder.with_name(f"{folder.name}.before-{n}") for n in itertools.count(1))
     previous = next(name for name in names if not os.path.lexists(name))
+    folder.rename(previous)
     try:
-        folder.rename(previous)
         new.rename(folder)
     except BaseException:
-        if not os.path.lexists(folder):
-            previous.rename(folder)
+        previous.rename(folder)
         raise
     return previous

@@ -39,7 +39,7 @@ def parse_name(name: str, corpus: Corpus) -> dict[str, str]:
 
 def _labels_and_key(name: str, corpus: Corpus) -> tuple[dict[str, str], str]:
     """Return the labels of a file name as `parse_name` does, and the key that copies of one utterance share."""
-    match = _full_match(corpus.scheme, name)
+    match = full_match(corpus.scheme, name)
     if not match:
         raise AudioError(f"its name does not fit the scheme of {corpus.title} ({_readable_scheme(corpus.scheme)})")
     groups = match.groupdict()
@@ -57,14 +57,9 @@ def _labels_and_key(name: str, corpus: Corpus) -> tuple[dict[str, str], str]:
     return labels, " ".join(f"{value}".lower() for group, value in key if group not in corpus.excluded_codes)
 
 
-def _full_match(expression: str, name: str) -> re.Match | None:
-    """Match the end of a path, without suffix, from any of its folders on."""
+def full_match(expression: str, name: str) -> re.Match | None:
+    """Match the end of a path, without suffix, from any of its folders on, with the expression of a scheme."""
     return re.fullmatch(r"(?:.*/)?" + expression, without_suffix(name), re.IGNORECASE)
-
-
-def fits_scheme(name: str, corpus: Corpus) -> bool:
-    """Return whether a path fits the scheme of a corpus."""
-    return bool(_full_match(corpus.scheme, name))
 
 
 def _registered_code(kind: str, code: str, registered: Mapping[str, str]) -> str:
@@ -88,7 +83,7 @@ def list_by_pattern(root: Path, pattern: str) -> Iterator[ListedFile]:
     """Yield the recordings below `root` by a pattern such as ``{speaker}/{emotion}_{_}.wav``."""
     expression = pattern_expression(pattern)
     for name in lossless_first(root):
-        match = _full_match(expression, name)
+        match = full_match(expression, name)
         labels = match.groupdict() if match else {}
         if "gender" in labels:
             labels["gender"] = gender_of(labels["gender"])

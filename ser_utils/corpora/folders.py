@@ -9,10 +9,10 @@ from ser_utils.core.audio import SUFFIXES
 from ser_utils.core.errors import StudyError
 from ser_utils.core.tables import UNKNOWN
 from ser_utils.corpora.corpus import Corpus, ListedFile
-from ser_utils.corpora.file_names import fits_scheme, list_unread_files
+from ser_utils.corpora.file_names import full_match, list_unread_files
 from ser_utils.corpora.files import lossless_first, without_suffix
 from ser_utils.corpora.labels import ALIASES, counted, plain
-from ser_utils.corpora.metadata import GENDERS, TABLE_SUFFIXES, find_metadata_file
+from ser_utils.corpora.metadata import EXPECTED_COLUMNS, GENDERS, TABLE_SUFFIXES, find_metadata_file
 from ser_utils.corpora.registry import CORPORA
 
 SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval", "evaluation"}
@@ -21,7 +21,7 @@ EXPECTED_FOLDER = (
     "one subfolder per emotion (joy/, anger/ ...), or file names that fit a pattern (--set "
     "SCHEME='{speaker}_{emotion}_{sentence}.wav')"
 )
-EXPECTED_TABLE = "a CSV file,emotion,speaker[,sentence,gender]"
+EXPECTED_TABLE = f"a CSV {EXPECTED_COLUMNS}"
 EXPECTED_INPUT = f"{EXPECTED_FOLDER}, or {EXPECTED_TABLE}"
 
 
@@ -72,7 +72,7 @@ def detect_scheme(corpus: Corpus, labels: Mapping[str, str]) -> str:
 def _fitting_schemes(root: Path, names: list[str], labels: Mapping[str, str]) -> dict[str, int]:
     """Return the schemes that at least half of the files fit, with the number of these files."""
     n_files = {
-        scheme: sum(fits_scheme(name, known) for name in names)
+        scheme: sum(full_match(known.scheme, name) is not None for name in names)
         for scheme, known in CORPORA.items()
         if known.scheme and scheme != "demo"  # the scheme of EMOVO
     }

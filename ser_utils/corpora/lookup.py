@@ -1,5 +1,6 @@
-"""A corpus by its name or path."""
+"""A corpus by its name or path, and the folder of a run on it."""
 
+import json
 import os
 import re
 from pathlib import Path
@@ -12,8 +13,6 @@ from ser_utils.corpora.folders import EXPECTED_FOLDER, EXPECTED_INPUT, EXPECTED_
 from ser_utils.corpora.labels import plain
 from ser_utils.corpora.metadata import TABLE_SUFFIXES
 from ser_utils.corpora.registry import CORPORA, find_corpus
-
-EXPECTED_PATH = f"the path of a folder ({EXPECTED_FOLDER}) or of {EXPECTED_TABLE}"
 
 
 def get_corpus(name: str, scheme: str = "") -> Corpus:
@@ -33,8 +32,6 @@ def get_corpus(name: str, scheme: str = "") -> Corpus:
         There is no such corpus, folder or CSV, or `scheme` does not apply to it.
     """
     registered, is_path = find_corpus(name), re.search(r"[/\\]", name)
-    named_scheme = find_corpus(scheme)
-    scheme = named_scheme.name if named_scheme else scheme.strip()
     if registered and not is_path:
         if scheme:
             raise StudyError(
@@ -47,26 +44,35 @@ def get_corpus(name: str, scheme: str = "") -> Corpus:
         raise StudyError(
             f"Unknown corpus {name!r}: expected one of {', '.join(CORPORA)}, or the path of your own folder or CSV."
         )
-    return _own_corpus(existing[0] if existing else path, scheme)
+    named_scheme = find_corpus(scheme)
+    return _own_corpus(existing[0] if existing else path, named_scheme.name if named_scheme else scheme.strip())
 
 
 def _own_corpus(path: Path, scheme: str) -> Corpus:
     """Return the user's own corpus, a folder or a CSV."""
     path = Path(os.path.abspath(path))  # not resolve(): links keep the names that the user gave them
+    is_table, expected = path.is_file(), f"the path of a folder ({EXPECTED_FOLDER}) or of {EXPECTED_TABLE}"
     if not path.exists():
-        raise StudyError(f"There is no folder or CSV {path}: expected {EXPECTED_PATH}, or one of {', '.join(CORPORA)}.")
-    if path.is_file() and path.suffix.lower() not in TABLE_SUFFIXES:
-        raise StudyError(f"{path} is neither a folder nor a CSV: expected {EXPECTED_PATH}.")
-    if path.is_file() and scheme:
+        raise StudyError(f"There is no folder or CSV {path}: expected {expected}, or one of {', '.join(CORPORA)}.")
+    if is_table and path.suffix.lower() not in TABLE_SUFFIXES:
+        raise StudyError(f"{path} is neither a folder nor a CSV: expected {expected}.")
+    if is_table and scheme:
         raise StudyError(f"SCHEME is {scheme!r}, but {path.name} is a CSV, whose columns give the labels: leave SCHEME out.")
-    _check_scheme(scheme)
-    title = path.stem if path.is_file() else path.name
+    if "{" in scheme:
+        pattern_expression(scheme)  # raises if it is not a pattern
+    elif scheme not in ("", "folders", *CORPORA):
+        raise StudyError(
+            f"SCHEME is {scheme!r}: expected folders (one subfolder per emotion), a pattern such as "
+            f"{{speaker}}_{{emotion}}_{{sentence}}.wav, or one of {', '.join(CORPORA)}."
+        )
+    title = path.stem if is_table else path.name
+    name = re.sub(r"[^a-z0-9]+", "_", plain(title)).strip("_") or "corpus"
     return Corpus(
-        name=_run_name(title),
+        name=f"{name}_own" if find_corpus(name) else name,
         title=title,
-        folder=str(path.parent if path.is_file() else path),
+        folder=str(path.parent if is_table else path),
         scheme=scheme,
-        listing=path.name if path.is_file() else "",
+        listing=path.name if is_table else "",
         is_own=True,
         licence="unknown",
         citation="The user's own recordings: cite their source.",
@@ -74,19 +80,31 @@ def _own_corpus(path: Path, scheme: str) -> Corpus:
     )
 
 
-def _run_name(title: str) -> str:
-    """Return the name of a run on an own corpus: letters, digits and underscores, and not the name of a registered corpus."""
-    name = re.sub(r"[^a-z0-9]+", "_", plain(title)).strip("_") or "corpus"
-    return f"{name}_own" if find_corpus(name) else name
+def run_folder(corpus: Corpus, variant: str = "") -> Path:
+    """Return ``out/<run>/`` of a corpus, and create it; for the user's own corpus, ``source.json`` in it holds the path.
 
-
-def _check_scheme(scheme: str) -> None:
-    """Raise `StudyError` unless `scheme` is empty, ``folders``, a pattern with ``{emotion}``, or a registered corpus."""
-    if scheme in ("", "folders") or scheme in CORPORA:
-        return
-    if "{" not in scheme:
+    Raises
+    ------
+    StudyError
+        It holds the results of another folder or CSV of the same name.
+    """
+    run = paths.run_name(corpus.name, variant)
+    if not corpus.is_own:
+        return paths.out_dir(run)
+    source, previous = str(corpus.root / corpus.listing), source_of_run(run)
+    if previous not in (None, source):
         raise StudyError(
-            f"SCHEME is {scheme!r}: expected folders (one subfolder per emotion), a pattern such as "
-            f"{{speaker}}_{{emotion}}_{{sentence}}.wav, or one of {', '.join(CORPORA)}."
+            f"out/{run} holds the results on {previous}, not on {source}: keep this run separate with "
+            f"--set VARIANT='\"other\"', or remove out/{run}."
         )
-    pattern_expression(scheme)
+    folder = paths.out_dir(run)
+    paths.write_json(folder / "source.json", {"path": source})
+    return folder
+
+
+def source_of_run(run: str) -> str | None:
+    """Return the path of the own corpus that a run was made on; None for a registered corpus or if there is no such run."""
+    try:
+        return json.loads((paths.OUT / run / "source.json").read_text(encoding="utf-8"))["path"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

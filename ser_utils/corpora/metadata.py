@@ -1,11 +1,10 @@
 """Labels from CSVs: the user's own table, or the metadata of a corpus."""
 
-import csv
 import io
 import os
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -33,6 +32,8 @@ _GENDERS = {
 GENDERS = {alias: gender for gender, aliases in _GENDERS.items() for alias in aliases.split()}
 """Accepted names of genders."""
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
+EXPECTED_COLUMNS = "file,emotion,speaker[,sentence,gender]"
+ADVICE = 'save it as CSV in UTF-8, with texts that contain the separator in quotes ("...")'
 
 
 def read_csv(path: Path) -> pd.DataFrame:
@@ -41,7 +42,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     Returns
     -------
     pd.DataFrame
-        The columns by their `plain` names, and `line`, the line of each row in the file.
+        The columns by their `plain` names, and `line`, the line of each row in the file (without line breaks in cells).
 
     Raises
     ------
@@ -49,39 +50,35 @@ def read_csv(path: Path) -> pd.DataFrame:
         The file cannot be read, has no rows, or has a row with more fields than the header.
     """
     try:
-        lines = _decode(path.read_bytes()).splitlines(keepends=True)
-    except (OSError, UnicodeError) as error:
-        raise StudyError(f"{path} cannot be read as a CSV ({type(error).__name__}): save it as CSV in UTF-8.") from error
-    n_before = int(bool(lines) and lines[0].strip().lower().startswith("sep="))  # a line that Excel writes
-    header = lines[n_before] if len(lines) > n_before else ""
-    separator = max(",;\t|", key=header.count)
-    reader = csv.reader(io.StringIO("".join(lines[n_before:]), newline=""), delimiter=separator, skipinitialspace=True)
-    try:
-        names = [plain(name) for name in next(reader, [])]
-        cells = [([cell.strip() for cell in row], n_before + reader.line_num) for row in reader]
-    except csv.Error as error:
-        raise StudyError(f"{path} is not a CSV ({error}): save it as CSV in UTF-8.") from error
-    rows = [_padded(path, row, line, len(names)) for row, line in cells if any(row)]
-    if not rows:
-        raise StudyError(f"{path} has no rows: expected a header and one row per recording, such as file,emotion,speaker.")
-    return pd.DataFrame(rows, columns=[*names, "line"]).loc[:, lambda table: ~table.columns.duplicated()]
-
-
-def _padded(path: Path, row: list[str], line: int, n_columns: int) -> list:
-    """Return the cells of a row, as many as the header has, and its line."""
-    if any(row[n_columns:]):
-        raise StudyError(
-            f"{path} has {len(row)} fields in line {line}, but its header has {n_columns}: put texts that contain the "
-            'separator in quotes ("...").'
+        text = _decode(path.read_bytes())
+        first, _, rest = text.partition("\n")
+        has_separator_line = first.strip().lower().startswith("sep=")  # a line that Excel writes
+        header = rest.partition("\n")[0] if has_separator_line else first
+        table = pd.read_csv(
+            io.StringIO(text),
+            sep=max(",;\t|", key=header.count),  # pandas' own detection fails for "|" and with a few columns
+            header=None,
+            skiprows=int(has_separator_line),
+            skip_blank_lines=False,
+            skipinitialspace=True,
+            dtype=str,
+            keep_default_na=False,
         )
-    return [*row[:n_columns], *[""] * (n_columns - len(row)), line]
+    except (OSError, ValueError) as error:  # of pandas: EmptyDataError, ParserError with the line of too many fields
+        problem = " ".join(str(error).split()).rstrip(".")
+        raise StudyError(f"{path} cannot be read as a CSV ({problem}): {ADVICE}.") from error
+    table = table.fillna("").apply(lambda column: column.str.strip())
+    rows = table.set_axis(map(plain, table.iloc[0]), axis=1).iloc[1:]
+    rows = rows.loc[:, ~rows.columns.duplicated()].assign(line=rows.index + 1 + has_separator_line)
+    rows = rows[(table.iloc[1:] != "").any(axis=1)]
+    if rows.empty:
+        raise StudyError(f"{path} has no rows: expected a header and one row per recording, such as file,emotion,speaker.")
+    return rows.reset_index(drop=True)
 
 
 def _decode(content: bytes) -> str:
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if b"\0" in content[:200]:
         return content.decode("utf-16")
-    if b"\0" in content[:200]:  # UTF-16 without a byte order mark
-        return content.decode("utf-16-le" if content[1:2] == b"\0" else "utf-16-be")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -93,27 +90,22 @@ def gender_of(text: str) -> str:
     return GENDERS.get(plain(text), plain(text))
 
 
-def _find_column(table: pd.DataFrame, meaning: str) -> str | None:
-    """Return the first column of `table` with one of the names in `HEADERS`; None if there is none."""
-    return next((name for name in HEADERS[meaning].split() if name in table), None)
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV of recordings: columns file, emotion, line, and speaker, sentence, gender if it has them.
+def read_table(path: Path, required: Iterable[str] = ("file", "emotion")) -> pd.DataFrame:
+    """Read a CSV as `read_csv`, with the columns that it has of those in `HEADERS`, by these names, and `line`.
 
     Raises
     ------
     StudyError
-        As `read_csv`, or the file has no column of files or of emotions.
+        As `read_csv`, or a required column is missing.
     """
     table = read_csv(path)
-    columns = {meaning: name for meaning in HEADERS if (name := _find_column(table, meaning))}
-    for meaning in ("file", "emotion"):
-        if meaning not in columns:
+    names = {meaning: next((name for name in names.split() if name in table), None) for meaning, names in HEADERS.items()}
+    for meaning in required:
+        if names[meaning] is None:
             raise StudyError(
-                f"{path} has no column {meaning}: found {', '.join(name for name in table if name != 'line')}; expected "
-                "file,emotion,speaker[,sentence,gender]."
+                f"{path} has no column {meaning}: found {', '.join(table.columns.drop('line'))}; expected {EXPECTED_COLUMNS}."
             )
+    columns = {meaning: name for meaning, name in names.items() if name}
     listing = table[[*columns.values(), "line"]].set_axis([*columns, "line"], axis=1)
     if "gender" in listing:
         listing["gender"] = listing.gender.map(gender_of)
@@ -144,7 +136,8 @@ def list_by_metadata(corpus: Corpus, root: Path) -> Iterator[ListedFile]:
     files = {}
     for file in lossless_first(root):
         files.setdefault(_stem(file), []).append(file)
-    genders = _read_genders(find_metadata_file(root, corpus.listing_speakers))
+    speakers = find_metadata_file(root, corpus.listing_speakers)
+    genders = dict(read_table(speakers, ("speaker", "gender"))[["speaker", "gender"]].to_numpy()) if speakers else {}
     for row in _with_duplicates(listing, stems):
         row = {"gender": genders.get(row.get("speaker")), **row}
         copies = files.get(row["key"], [])
@@ -166,27 +159,19 @@ def _with_duplicates(listing: pd.DataFrame, keys: list[str]) -> list[dict]:
 
 
 def _listed_file(row: Mapping, table: str, *, exists: bool) -> ListedFile:
-    """Return the recording in a row of the CSV `table`."""
-    labels = {name: row.get(name) or UNKNOWN for name in ("speaker", "gender", "sentence")}
-    return ListedFile(row["file"], row["emotion"], **labels, key=row["key"], reason=_problem(row, table, exists=exists))
-
-
-def _problem(row: Mapping, table: str, *, exists: bool) -> str:
-    """Return why a row of the CSV `table` cannot be used; empty if it can."""
+    """Return the recording in a row of the CSV `table`, or the reason why it cannot be used."""
     line = f"line {row['line']}"
-    if not row["file"]:
-        return f"has no file name: {line} of {table}"
-    if not row["emotion"]:
-        return f"has no emotion in {table}: {line}"
-    if row["n_labels"] > 1:
-        return f"has two labels in {table}: {row['emotion']} in {line}"
-    if row["first_line"] != row["line"]:
-        return f"listed twice in {table}: again in {line}"
-    if not exists:
-        return f"not found, but listed in {table}: {line}"
-    if not row["file"].lower().endswith(SUFFIXES):
-        return f"not a supported audio file ({', '.join(SUFFIXES)}): {line}"
-    return ""
+    problems = {
+        f"has no file name: {line} of {table}": not row["file"],
+        f"has no emotion in {table}: {line}": not row["emotion"],
+        f"has two labels in {table}: {row['emotion']} in {line}": row["n_labels"] > 1,
+        f"listed twice in {table}: again in {line}": row["first_line"] != row["line"],
+        f"not found, but listed in {table}: {line}": not exists,
+        f"not a supported audio file ({', '.join(SUFFIXES)}): {line}": not row["file"].lower().endswith(SUFFIXES),
+    }
+    reason = next((text for text, applies in problems.items() if applies), "")
+    labels = {name: row.get(name) or UNKNOWN for name in ("speaker", "gender", "sentence")}
+    return ListedFile(row["file"], row["emotion"], **labels, key=row["key"], reason=reason)
 
 
 def _relative_path(folder: Path, name: str) -> str:
@@ -209,14 +194,3 @@ def find_metadata_file(root: Path, name: str) -> Path | None:
     """Return the file of that name, in any case, in the highest folder below `root`; None if there is none."""
     paths = [root / file for file in visible_files(root) if file.lower().rsplit("/")[-1] == name.lower()]
     return min(paths, key=lambda path: (len(path.parts), path), default=None)
-
-
-def _read_genders(path: Path | None) -> dict[str, str]:
-    """Return the gender of each speaker in a CSV; empty without a file or its columns."""
-    if path is None:
-        return {}
-    table = read_csv(path)
-    speaker, gender = _find_column(table, "speaker"), _find_column(table, "gender")
-    if not speaker or not gender:
-        return {}
-    return dict(zip(table[speaker], table[gender].map(gender_of), strict=True))

@@ -73,7 +73,6 @@ EMOVO = Corpus(
     download=Download(  # GitHub generates the archive on request, so its bytes vary, and its length is not announced
         url=_EMOVO_URL,
         archive_bytes=250_000_000,
-        max_bytes=1_000_000_000,
         file_checksums=Path(__file__).with_name("emovo.sha256"),
     ),
     known_issues={
@@ -119,7 +118,6 @@ EMODB = Corpus(
     download=Download(
         url="https://zenodo.org/records/7447302/files/emodb.zip",
         archive_bytes=39_981_818,
-        max_bytes=200_000_000,
         md5="9d21362dbc5676ef3ab4745d83ced0db",
     ),
     known_issues={
@@ -155,7 +153,6 @@ RAVDESS = Corpus(
     download=Download(
         url="https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip",
         archive_bytes=208_468_073,
-        max_bytes=2_000_000_000,
         md5="bc696df654c87fed845eb13823edef8a",
     ),
     known_issues={
@@ -286,7 +283,6 @@ EMOZIONALMENTE = Corpus(
     download=Download(
         url="https://zenodo.org/records/12616095/files/emozionalmente.zip",  # version 1.1 of record 6569824
         archive_bytes=558_900_000,
-        max_bytes=3_000_000_000,
         md5="398c6502dd2b0e1e810f927c12897547",
     ),
     known_issues={

@@ -1,6 +1,5 @@
 """Comparison of a corpus with its published numbers, and warnings about its data."""
 
-import re
 from collections.abc import Mapping
 
 import pandas as pd
@@ -102,18 +101,10 @@ def missing_cells(utterances: pd.DataFrame, corpus: Corpus, labels: Mapping[str,
 
 def skipped_by_reason(skipped: pd.DataFrame) -> pd.DataFrame:
     """Count the skipped files by reason, with the first file of each; the complete list is in ``skipped.csv``."""
-    reasons = skipped.reason.map(_general_reason).rename("reason")
+    details = r"(: | \(|, | is not one of |(?<=not fit the pattern) |(?<=^the same (?:recording|utterance)) as ).*"
+    reasons = skipped.reason.str.replace(details, "", regex=True)
     table = skipped.groupby(reasons, sort=False).agg(files=("file", "size"), first=("file", "first"), why=("reason", "first"))
     return table.sort_values("files", ascending=False, kind="stable").reset_index()
-
-
-def _general_reason(reason: str) -> str:
-    """Return a reason without the details of one file."""
-    return re.sub(
-        r"(: | \(|, | is not one of |(?<=not fit the pattern) |(?<=^the same recording) as |(?<=^the same utterance) as ).*",
-        "",
-        reason,
-    )
 
 
 def check_utterances(utterances: pd.DataFrame, corpus: Corpus) -> None:
@@ -135,22 +126,17 @@ def data_warnings(
     utterances: pd.DataFrame, corpus: Corpus, labels: Mapping[str, str] = {}, skipped: pd.DataFrame | None = None
 ) -> list[str]:
     """Return sentences, in Markdown, on properties of the data that bias training or results."""
-    warnings = [
-        *_size_warnings(utterances, corpus, labels),
-        *_speaker_warnings(utterances, corpus),
-        *_class_warnings(utterances),
-    ]
+    warnings = []
+    expected = sum(expected_counts(corpus, labels).values()) or (0 if labels else corpus.n_total)
+    if expected and len(utterances) != expected:
+        warnings.append(
+            f"Found {len(utterances)} utterances, expected {expected}: results are not comparable to published ones."
+        )
+    warnings += [*_speaker_warnings(utterances, corpus), *_class_warnings(utterances)]
     if skipped is not None and len(skipped):
         n_by_reason = skipped_by_reason(skipped).set_index("reason").files.to_dict()
         warnings.append(f"{'1 file is' if len(skipped) == 1 else f'{len(skipped)} files are'} skipped: {counted(n_by_reason)}.")
-    return [*warnings, *_channel_warnings(utterances), *_rate_warnings(utterances), *_clipping_warnings(utterances)]
-
-
-def _size_warnings(utterances: pd.DataFrame, corpus: Corpus, labels: Mapping[str, str]) -> list[str]:
-    expected = sum(expected_counts(corpus, labels).values()) or (0 if labels else corpus.n_total)
-    if not expected or len(utterances) == expected:
-        return []
-    return [f"Found {len(utterances)} utterances, expected {expected}: results are not comparable to published ones."]
+    return warnings + _audio_warnings(utterances)
 
 
 def _speaker_warnings(utterances: pd.DataFrame, corpus: Corpus) -> list[str]:
@@ -209,19 +195,15 @@ def _class_warnings(utterances: pd.DataFrame) -> list[str]:
     return warnings
 
 
-def _channel_warnings(utterances: pd.DataFrame) -> list[str]:
+def _audio_warnings(utterances: pd.DataFrame) -> list[str]:
+    """Warn about unusual numbers of channels, mixed or low sample rates, and clipping."""
     warnings = []
     for n_channels, clips in utterances.groupby("channels"):
         if n_channels != utterances.channels.mode()[0]:
             kind = {1: "mono", 2: "stereo"}.get(n_channels, f"of {n_channels} channels")
             warnings.append(f"{_n_files(clips, 'is', 'are')} {kind}, unlike the others: {_first_files(clips)}.")
-    return warnings
-
-
-def _rate_warnings(utterances: pd.DataFrame) -> list[str]:
-    warnings = []
-    if utterances.sample_rate.nunique() > 1:
-        counts = utterances.sample_rate.value_counts().sort_index()
+    counts = utterances.sample_rate.value_counts().sort_index()
+    if len(counts) > 1:
         warnings.append(
             f"The sample rates differ: {', '.join(f'{n} at {rate} Hz' for rate, n in counts.items())}. If the rate depends on "
             "the speaker or the emotion, a model can use it as a cue."
@@ -232,14 +214,10 @@ def _rate_warnings(utterances: pd.DataFrame) -> list[str]:
             f"{_n_files(low, 'is', 'are')} sampled below 16 kHz ({_first_files(low)}): frequencies above "
             f"{low.sample_rate.min() // 2} Hz are missing, and resampling does not restore them."
         )
-    return warnings
-
-
-def _clipping_warnings(utterances: pd.DataFrame) -> list[str]:
     clipped = utterances[utterances.peak >= 0.999]
-    if clipped.empty:
-        return []
-    return [f"{_n_files(clipped, 'reaches', 'reach')} full scale and may be clipped: {_first_files(clipped)}."]
+    if len(clipped):
+        warnings.append(f"{_n_files(clipped, 'reaches', 'reach')} full scale and may be clipped: {_first_files(clipped)}.")
+    return warnings
 
 
 def _n_files(clips: pd.DataFrame, singular: str, plural: str) -> str:
