@@ -77,5 +77,5 @@ for active in "${VIRTUAL_ENV:-}" "${CONDA_PREFIX:-}"; do
 done
 if [ -z "$python" ]; then
   python="$venv/bin/python"
-  is_ready || make_environment
+  if ! is_ready; then make_environment; fi
 fi
