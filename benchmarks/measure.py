@@ -1,6 +1,7 @@
 """Shared parts of the benchmarks: time and memory of a function in a warmed-up process, printed table, results file."""
 
 import argparse
+import importlib
 import os
 import resource
 import sys
@@ -22,6 +23,7 @@ from ser_utils import corpora
 from ser_utils.core.errors import StudyError
 
 RESULTS = Path(__file__).with_name("results.csv")
+COLUMNS = ["benchmark", "corpus", "clips", "side", "seconds", "peak_mb", "ratio", "target"]
 WARM_UP_CLIPS = 4
 """Clips per core for the warm-up, so that every worker gets some."""
 QUIET = {"SER_PROGRESS": "off", "SER_CACHE_READ": "off", "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -72,21 +74,21 @@ def peak_mb(usage: resource.struct_rusage) -> float:
     return usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def command(benchmark: Callable, description: str, *, default: str = "", parts: bool = True) -> None:
+def command(name: str, *, default: str = "", parts: bool = True) -> None:
     """Run a benchmark on the corpus that the command line names; print its rows, and save them if they are of a whole corpus.
 
     Parameters
     ----------
-    benchmark : callable
-        From a corpus and its recordings, relative to its folder, to rows as `Measured.row` returns them.
-    description : str
-        Its first line is printed.
+    name : str
+        Module of this package. It is imported under this name, so that worker processes find its functions. Its function
+        `benchmark` takes a corpus and its recordings and returns rows as `Measured.row` does.
     default : str
         Corpus; by default EMOVO if it is there, else the demo.
     parts : bool
         Whether a part of a corpus can be measured.
     """
-    title = description.split("\n")[0]
+    module = importlib.import_module(f"benchmarks.{name}")
+    title = f"{name}: {module.__doc__.splitlines()[0]}"
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("corpus", nargs="?", default=default, help="demo or emovo")
     if parts:
@@ -95,14 +97,13 @@ def command(benchmark: Callable, description: str, *, default: str = "", parts: 
     try:
         corpus, files = select_clips(arguments.corpus, getattr(arguments, "clips", None))
         print(f"{title}\n{len(files)} clips of {corpus.name}; {joblib.cpu_count()} cores.", flush=True)
-        rows = benchmark(corpus, files)
+        rows = module.benchmark(corpus, files)
     except StudyError as error:
         sys.exit(str(error))
-    name = Path(sys.argv[0]).stem
     table = pd.DataFrame([{"benchmark": name, "corpus": corpus.name, "clips": len(files)} | row for row in rows])
-    table = table.round({"seconds": 2, "peak_mb": 0, "ratio": 3})
+    table = table.reindex(columns=COLUMNS).fillna({"target": ""}).round({"seconds": 2, "peak_mb": 0, "ratio": 3})
     print(table.assign(target_met=table.apply(target_met, axis=1)).to_string(index=False, na_rep="-"))
-    if len(files) == len(select_clips(arguments.corpus)[1]):
+    if len(files) == len(select_clips(corpus.name)[1]):
         save(table)
 
 
