@@ -31,7 +31,7 @@ class Task:
     epochs: int
 
 
-def make_task(corpus: corpora.Corpus, files: list[str]) -> Task:
+def make_task(corpus: corpora.Corpus, files: list[str], n_seeds: int, epochs: int) -> Task:
     """Make the fits of leave-one-speaker-out: training rows include augmented variants, test rows are originals."""
     options = {"features": ["original38"], "variants": VARIANTS, "strengths": STRENGTHS}
     table = extraction.feature_tables(files, root=corpus.root, **options)["original38"]
@@ -41,10 +41,10 @@ def make_task(corpus: corpora.Corpus, files: list[str]) -> Task:
     original = (table.variant == ORIGINAL).to_numpy()
     fits = [
         (seed, np.flatnonzero(speaker != name), np.flatnonzero((speaker == name) & original))
-        for seed in range(N_SEEDS)
+        for seed in range(n_seeds)
         for name in np.unique(speaker)
     ]
-    return Task(table[list(original38.NAMES)].to_numpy(), y, fits, EPOCHS)
+    return Task(table[list(original38.NAMES)].to_numpy(), y, fits, epochs)
 
 
 def plain_way(task: Task) -> list[np.ndarray]:
@@ -85,7 +85,7 @@ def study_way(task: Task) -> list[np.ndarray]:
 def seed_scores(task: Task, probabilities: list[np.ndarray]) -> list[float]:
     """Return the UAR of each seed over the test clips of all speakers."""
     scores = []
-    for seed in range(N_SEEDS):
+    for seed in dict.fromkeys(seed for seed, _, _ in task.fits):
         fits = [i for i, fit in enumerate(task.fits) if fit[0] == seed]
         truth = np.concatenate([task.y[task.fits[i][2]] for i in fits])
         scores.append(uar(truth, np.concatenate([probabilities[i].argmax(axis=1) for i in fits])))
@@ -94,7 +94,8 @@ def seed_scores(task: Task, probabilities: list[np.ndarray]) -> list[float]:
 
 def benchmark(corpus: corpora.Corpus, files: list[str]) -> list[dict]:
     """Measure both sides; print the UAR of both, and the time of compilation, which does not count."""
-    task = measure.measure_in_process(make_task, corpus, files, warm_up=(corpus, files[:1])).value
+    settings = (N_SEEDS, EPOCHS)
+    task = measure.measure_in_process(make_task, corpus, files, *settings, warm_up=(corpus, files[:1], *settings)).value
     slow = measure.measure_in_process(plain_way, task, warm_up=(replace(task, fits=task.fits[:1], epochs=1),))
     fast = measure.measure_in_process(study_way, task, warm_up=(replace(task, epochs=1),))
     for side, measured in (("plain", slow), ("study", fast)):

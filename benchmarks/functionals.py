@@ -40,7 +40,7 @@ def study_way(root: Path, files: list[str]) -> None:
 
 
 def study_f0(path: Path) -> tuple[np.ndarray, slice]:
-    """Return F0 in Hz of the mono mix of a clip, as pYIN takes one channel, and the span from its first to last active frame."""
+    """Return F0 in Hz of the mono mix of a clip, as pYIN takes one channel, and the span of its active frames."""
     y, sr = librosa.load(path, sr=None, mono=False)
     y = plain.prepared(y, sr).mean(axis=0, keepdims=True)
     return track_f0(y)[0], plain.active_span(plain.active_frames(plain.levels(plain.short_spectra(y))))
