@@ -50,8 +50,9 @@ make_environment() {
   [ -n "$base" ] || fail "No Python 3.11, 3.12 or 3.13 with its venv module is on the PATH" \
     "($(python3 --version 2>/dev/null || echo no python3)): install one (Debian, Ubuntu: apt install python3-venv)" \
     "and run the same command again."
-  { mkdir -p "$study/.cache" && exec 9>>"$study/.cache/environment.lock"; } 2>/dev/null ||
+  { mkdir -p "$study/.cache" && : >>"$study/.cache/environment.lock"; } 2>/dev/null ||
     fail "$study cannot be written to, so .venv cannot be made: copy the study to a folder of yours."
+  exec 9>>"$study/.cache/environment.lock"
   lock "$base" fcntl.LOCK_NB || { echo "Another start is making .venv; waiting for it ..."; lock "$base" 0 || true; }
   if ! is_ready; then
     trap 'fail "Stopped; the same command starts again."' INT
