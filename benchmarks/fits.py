@@ -1,9 +1,8 @@
-"""30 fits of the original network, leave-one-speaker-out: a loop of `model.fit` against the study's stacked training.
+"""The original network, leave-one-speaker-out, 5 seeds; a loop of `model.fit` and the study's stacked training.
 
 .venv/bin/python -m benchmarks.fits [corpus] [--clips N]
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,9 +18,7 @@ from ser_utils.features.augmentation import STRENGTHS
 from ser_utils.models import training
 
 VARIANTS = ["noise", "stretch_pitch"]
-SEEDS = range(5)
-EPOCHS, BATCH_SIZE = 60, 32
-TARGET = "at least 5"
+N_SEEDS, EPOCHS, BATCH_SIZE = 5, 60, 32
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class Task:
     epochs: int
 
 
-def make_task(corpus: corpora.Corpus, files: list[str], seeds: Sequence[int], epochs: int) -> Task:
+def make_task(corpus: corpora.Corpus, files: list[str], n_seeds: int, epochs: int) -> Task:
     """Make the fits of leave-one-speaker-out: training rows include augmented variants, test rows are originals."""
     options = {"features": ["original38"], "variants": VARIANTS, "strengths": STRENGTHS}
     table = extraction.feature_tables(files, root=corpus.root, **options)["original38"]
@@ -44,7 +41,7 @@ def make_task(corpus: corpora.Corpus, files: list[str], seeds: Sequence[int], ep
     original = (table.variant == ORIGINAL).to_numpy()
     fits = [
         (seed, np.flatnonzero(speaker != name), np.flatnonzero((speaker == name) & original))
-        for seed in seeds
+        for seed in range(n_seeds)
         for name in np.unique(speaker)
     ]
     return Task(table[list(original38.NAMES)].to_numpy(), y, fits, epochs)
@@ -85,45 +82,28 @@ def study_way(task: Task) -> list[np.ndarray]:
     return [result.probabilities for result in results]
 
 
-def scores(task: Task, probabilities: list[np.ndarray]) -> np.ndarray:
-    """Return the UAR of each seed over the test clips of all speakers [shape=(n_seeds,)]."""
-    seeds, _, tests = zip(*task.fits, strict=True)
-    uars = []
-    for seed in dict.fromkeys(seeds):
-        fits = [i for i, seed_of_fit in enumerate(seeds) if seed_of_fit == seed]
-        truth = np.concatenate([task.y[tests[i]] for i in fits])
-        uars.append(uar(truth, np.concatenate([probabilities[i].argmax(axis=1) for i in fits])))
-    return np.array(uars)
+def seed_scores(task: Task, probabilities: list[np.ndarray]) -> list[float]:
+    """Return the UAR of each seed over the test clips of all speakers."""
+    scores = []
+    for seed in dict.fromkeys(seed for seed, _, _ in task.fits):
+        fits = [i for i, fit in enumerate(task.fits) if fit[0] == seed]
+        truth = np.concatenate([task.y[task.fits[i][2]] for i in fits])
+        scores.append(uar(truth, np.concatenate([probabilities[i].argmax(axis=1) for i in fits])))
+    return scores
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the benchmark and print its results."""
-    arguments = measure.parser(__doc__.split("\n")[0]).parse_args(argv)
-    corpus, files = measure.clips(arguments.corpus, arguments.clips)
-    part = arguments.clips is not None
-    title = f"fits: the original network for {EPOCHS} epochs, a loop of model.fit against the study on all cores"
-    measure.print_header(title, corpus, len(files), part=part, warm=measure.WARM)
-    task = measure.measure_in_subprocess(make_task, corpus, files, SEEDS, EPOCHS).value
-    slow = measure.measure_in_subprocess(plain_way, task, warm_up=(replace(task, fits=task.fits[:1], epochs=1),))
-    fast = measure.measure_in_subprocess(study_way, task, warm_up=(replace(task, epochs=1),))
-    rows = [
-        measure.Row.of("plain", slow, ratio=1.0),
-        measure.Row.of("study", fast, ratio=slow.seconds / fast.seconds, target=TARGET),
-    ]
-    measure.report("fits", corpus, len(files), rows, part=part)
-    speakers = len(task.fits) // len(SEEDS)
-    print(f"{len(task.fits)} fits: {speakers} speakers x {len(SEEDS)} seeds, {len(task.x)} rows, batches of {BATCH_SIZE}.")
-    uar_study, uar_plain = scores(task, fast.value), scores(task, slow.value)
-    for side, uars in (("plain", uar_plain), ("study", uar_study)):
-        print(f"UAR, {side}: {uars.mean():.1%} ({uars.min():.1%} to {uars.max():.1%} over seeds)")
-    noise = 2 * np.sqrt((uar_study.var(ddof=1) + uar_plain.var(ddof=1)) / len(SEEDS))  # 2 standard errors of the difference
-    difference = abs(uar_study.mean() - uar_plain.mean())
-    verdict = "within seed noise" if difference <= noise else "MORE than seed noise"
-    print(
-        f"The means differ by {100 * difference:.1f} points; two standard errors over seeds are {100 * noise:.1f}: {verdict}."
-    )
-    print(f"Warm-up, compilation included: plain {slow.warm_up_s:.0f} s, study {fast.warm_up_s:.0f} s.")
+def benchmark(corpus: corpora.Corpus, files: list[str]) -> list[dict]:
+    """Measure both sides; print the UAR of both, and the time of compilation, which does not count."""
+    settings = (N_SEEDS, EPOCHS)
+    task = measure.measure_in_process(make_task, corpus, files, *settings, warm_up=(corpus, files[:1], *settings)).value
+    slow = measure.measure_in_process(plain_way, task, warm_up=(replace(task, fits=task.fits[:1], epochs=1),))
+    fast = measure.measure_in_process(study_way, task, warm_up=(replace(task, epochs=1),))
+    for side, measured in (("plain", slow), ("study", fast)):
+        scores = seed_scores(task, measured.value)
+        print(f"{side}: UAR {np.mean(scores):.1%} (standard deviation over seeds {np.std(scores, ddof=1):.1%})", end="; ")
+        print(f"warm-up, compilation included, {measured.warm_up_s:.0f} s.")
+    return [slow.row("plain", ratio=1.0), fast.row("study", ratio=slow.seconds / fast.seconds, target="at least 5")]
 
 
 if __name__ == "__main__":
-    measure.command(main)
+    measure.command("fits")

@@ -1,9 +1,8 @@
-"""The 38 features of the original study of every clip and two variants: reference, study, and the FFT alone as the limit.
+"""The original clips and two variants; librosa on one core, the study on all, and the FFT alone as the limit.
 
 .venv/bin/python -m benchmarks.original38 [corpus] [--clips N]
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import joblib
@@ -12,13 +11,12 @@ import scipy.fft
 import soundfile as sf
 
 from benchmarks import measure, plain
-from ser_utils.core.tables import ORIGINAL
+from ser_utils import corpora
 from ser_utils.features import extraction, original38
 from ser_utils.features.augmentation import STRENGTHS
 from ser_utils.features.short_time import BLOCK
 
 VARIANTS = ["noise", "stretch_pitch"]
-TARGET = "at least 8"
 
 
 def plain_way(root: Path, files: list[str]) -> np.ndarray:
@@ -55,28 +53,20 @@ def count_frames(root: Path, files: list[str]) -> int:
     return int(np.sum(1 + lengths // original38.HOP))
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the benchmark and print its results."""
-    arguments = measure.parser(__doc__.split("\n")[0]).parse_args(argv)
-    corpus, files = measure.clips(arguments.corpus, arguments.clips)
-    part = arguments.clips is not None
-    title = f"original38: the original and {' and '.join(VARIANTS)}, plain on one core (librosa) against the study on all"
-    measure.print_header(title, corpus, len(files), part=part, warm=measure.WARM)
-    slow = measure.measure_in_subprocess(plain_way, corpus.root, files, warm_up=(corpus.root, files[:1]))
-    fast = measure.measure_in_subprocess(study_way, corpus.root, files, warm_up=(corpus.root, measure.warm_up_files(files)))
+def benchmark(corpus: corpora.Corpus, files: list[str]) -> list[dict]:
+    """Measure both sides and the limit; print how well the features of the original clips agree."""
+    slow = measure.measure_in_process(plain_way, corpus.root, files, warm_up=(corpus.root, files[:1]))
+    fast = measure.measure_in_process(study_way, corpus.root, files, warm_up=(corpus.root, measure.warm_up_files(files)))
     n_frames = count_frames(corpus.root, files)
-    fft = measure.measure_in_subprocess(limit, n_frames, warm_up=(BLOCK * joblib.cpu_count(),))
-    rows = [
-        measure.Row.of("plain", slow, ratio=1.0),
-        measure.Row.of("study", fast, ratio=slow.seconds / fast.seconds, target=TARGET),
-        measure.Row.of("limit: FFT alone", fft, ratio=slow.seconds / fft.seconds),
-    ]
-    measure.report("original38", corpus, len(files), rows, part=part)
-    times = fast.seconds / fft.seconds
-    print(f"The limit is one FFT per frame: {n_frames} frames; the study takes {times:.1f} times as long.")
+    fft = measure.measure_in_process(limit, n_frames, warm_up=(BLOCK * joblib.cpu_count(),))
     error = np.nanmax(np.abs(fast.value[:, 0] / slow.value[:, 0] - 1))
-    print(f"Rows of {ORIGINAL} clips agree to {error:.0e}; the noise of the variants differs.")
+    print(f"Features of the original clips agree to {error:.0e}. The limit is one FFT for each of {n_frames} frames.")
+    return [
+        slow.row("plain", ratio=1.0),
+        fast.row("study", ratio=slow.seconds / fast.seconds, target="at least 8"),
+        fft.row("limit: FFT alone", ratio=slow.seconds / fft.seconds),
+    ]
 
 
 if __name__ == "__main__":
-    measure.command(main)
+    measure.command("original38")

@@ -1,4 +1,4 @@
-"""All feature sets of 1, 4 and 20 times the corpus: time per clip and memory.
+"""All feature sets of 1, 4 and 20 times the corpus, on all cores; time per clip and growth of memory.
 
     .venv/bin/python -m benchmarks.scale [corpus] [--clips N]
 
@@ -6,7 +6,6 @@ The default is the demo corpus, as 20 times EMOVO needs 7 GB of temporary files.
 """
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import joblib
@@ -14,6 +13,7 @@ import numpy as np
 import soundfile as sf
 
 from benchmarks import measure
+from ser_utils import corpora
 from ser_utils.features import extraction
 from ser_utils.features.augmentation import STRENGTHS
 from ser_utils.features.registry import FEATURE_SETS
@@ -21,7 +21,6 @@ from ser_utils.features.registry import FEATURE_SETS
 TIMES = (1, 4, 20)
 NOISE = 0.001
 """Standard deviation of the noise of a copy, relative to the highest sample."""
-FLAT, MEMORY = "at most 1.15", "at most 1"
 
 
 def write_copies(root: Path, files: list[str], folder: Path, n_copies: int) -> list[str]:
@@ -39,38 +38,33 @@ def write_copy(source: Path, target: Path, copy: int) -> None:
     sf.write(target, y + np.float32(NOISE * y.max()) * rng.standard_normal(y.shape, np.float32), sr, subtype="PCM_16")
 
 
-def study_way(root: Path, files: list[str]) -> int:
-    """Compute the original clips as notebook 02 does, on all cores; return the size of the tables in bytes."""
+def study_way(root: Path, files: list[str]) -> float:
+    """Compute the original clips as notebook 02 does, on all cores; return the size of the tables in MB."""
     options = {"features": list(FEATURE_SETS), "variants": [], "strengths": STRENGTHS}
     tables = extraction.feature_tables(files, root=root, **options)
-    return int(sum(table.memory_usage(deep=True).sum() for table in tables.values()))
+    return sum(table.memory_usage(deep=True).sum() for table in tables.values()) / 2**20
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the benchmark and print its results."""
-    arguments = measure.parser(__doc__.split("\n")[0], default="demo").parse_args(argv)
-    corpus, files = measure.clips(arguments.corpus, arguments.clips)
-    part = arguments.clips is not None
-    title = f"scale: {' and '.join(FEATURE_SETS)} of {', '.join(map(str, TIMES))} times the corpus, on all cores"
-    measure.print_header(title, corpus, len(files), part=part, warm=measure.WARM)
+def benchmark(corpus: corpora.Corpus, files: list[str]) -> list[dict]:
+    """Measure copies of the corpus; growth of memory is relative to 1 x, its ratio to the size of the feature tables."""
     with tempfile.TemporaryDirectory(prefix="ser-benchmark-") as folder:
-        copies = write_copies(corpus.root, files, Path(folder), max(TIMES))
-        warm_up = (Path(folder), copies[: len(files)])  # the whole corpus, as the longest clips determine a worker's memory
-        runs = {
-            n: measure.measure_in_subprocess(study_way, Path(folder), copies[: n * len(files)], warm_up=warm_up) for n in TIMES
-        }
+        root = Path(folder)
+        copies = write_copies(corpus.root, files, root, max(TIMES))
+        warm_up = (root, copies[: len(files)])  # the whole corpus, as the longest clips determine a worker's memory
+        runs = {n: measure.measure_in_process(study_way, root, copies[: n * len(files)], warm_up=warm_up) for n in TIMES}
     first, rows = runs[1], []
     for n, run in runs.items():
-        rows.append(measure.Row.of(f"{n} x", run, times=n, ratio=run.seconds / n / first.seconds, target=FLAT if n > 1 else ""))
-    for n, run in list(runs.items())[1:]:
-        table_mb = run.value / 2**20
-        parent, worker = run.parent_mb - first.parent_mb, run.worker_mb - first.worker_mb
-        rows.append(measure.Row(f"{n} x, parent's growth", parent_mb=parent, ratio=parent / table_mb, times=n, target=MEMORY))
-        rows.append(measure.Row(f"{n} x, worker's growth", worker_mb=worker, ratio=worker / table_mb, times=n, target=MEMORY))
-    measure.report("scale", corpus, len(files), rows, part=part)
-    tables = ", ".join(f"{n} x {run.value / 2**20:.1f} MB" for n, run in runs.items())
-    print(f"Ratios: time per clip relative to 1 x, and growth relative to the feature tables ({tables}).")
+        flat = {"target": "at most 1.15"} if n > 1 else {}
+        rows.append(run.row(f"{n} x", ratio=run.seconds / n / first.seconds, **flat) | {"clips": n * len(files)})
+    for n in TIMES[1:]:
+        for process, mb, mb_once in (
+            ("parent", runs[n].parent_mb, first.parent_mb),
+            ("worker", runs[n].worker_mb, first.worker_mb),
+        ):
+            growth = {"peak_mb": mb - mb_once, "ratio": (mb - mb_once) / runs[n].value, "target": "at most 1"}
+            rows.append({"side": f"{n} x, {process}'s growth", "clips": n * len(files)} | growth)
+    return rows
 
 
 if __name__ == "__main__":
-    measure.command(main)
+    measure.command("scale", default="demo")
