@@ -1,10 +1,11 @@
 """F0 by the study against `librosa.pyin` with coarser steps of F0: speed, agreement, and UAR on inner folds (no test speaker).
 
-.venv/bin/python -m benchmarks.f0 [corpus] [--clips N]
+.venv/bin/python -m benchmarks.f0 [corpus [clips]]        writes benchmarks/f0.csv if all clips of a corpus are measured
 """
 
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from unittest import mock
@@ -74,10 +75,9 @@ def inner_uar(rows: pd.DataFrame) -> dict[str, float]:
     return {"uar": np.mean(list(uar.values()))} | uar
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Measure, print the table and write it to f0.csv."""
-    arguments = measure.parser(__doc__.split("\n")[0]).parse_args(argv)
-    corpus, files = measure.clips(arguments.corpus, arguments.clips)
+def main(name: str = "", n_clips: str | None = None) -> None:
+    """Measure and print the table."""
+    corpus, files = measure.select_clips(name, n_clips and int(n_clips))
     clip_rows(corpus.root / files[0], timed=True)  # compile
     tasks = (joblib.delayed(clip_rows)(corpus.root / file, timed=i % 5 == 0) for i, file in enumerate(files))
     rows = pd.DataFrame(sum(joblib.Parallel(n_jobs=-1)(tasks), []))
@@ -90,9 +90,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         row["within_half_semitone"], row["voicing"] = plain_f0.agreement(hz[name], hz["pyin 0.1"])
         table.append(row | (inner_uar(rows[rows.f0 == name]) if name in CLASSIFIED else {}))
     table = pd.DataFrame(table).round(3)
-    table.to_csv(Path(__file__).with_suffix(".csv"), index=False)
+    if n_clips is None:
+        table.to_csv(Path(__file__).with_suffix(".csv"), index=False)
     print(table.T.to_string(header=False))
 
 
 if __name__ == "__main__":
-    measure.command(main)
+    main(*sys.argv[1:])
