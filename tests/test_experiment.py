@@ -177,7 +177,7 @@ def test_inner_folds_leave_out_each_training_speaker_and_exclude_test_rows(table
     data = load(tables)
     made = folds.folds_by_seed(folds.make_folds(data.rows, protocol="speaker", seeds=[0], n_folds=3), "speaker", [0])
     outer = make_fits(made, data, augmented=True)[0, 2]
-    inner = inner_fits(outer, data.rows, epochs=3)
+    inner = inner_fits(outer, data.rows, epochs=3, protocol="speaker")
     assert set(inner) == {"a", "c", "d"}
     for name, fit in inner.items():
         assert set(data.rows.speaker.iloc[fit.validation]) == {name} and set(data.rows.variant.iloc[fit.validation]) == {
@@ -402,7 +402,7 @@ def test_with_two_speakers_one_is_tested_and_clips_of_the_other_choose(tables):
     data = load((features[features.file.isin(utterances.file)], utterances))
     result = run(System("mlp", "f"), data, "speaker")
     for fit, _ in result.fitted.values():
-        inner = inner_fits(fit, data.rows, 3)
+        inner = inner_fits(fit, data.rows, 3, protocol="speaker")
         assert len(inner) == 4 and len({data.rows.speaker.iloc[fit.test[0]], *data.rows.speaker.iloc[fit.train]}) == 2
         for one in inner.values():
             assert not set(data.rows.file.iloc[one.train]) & set(data.rows.file.iloc[one.validation])

@@ -161,7 +161,7 @@ def test_extra_rows_train_in_every_fold_and_are_never_tested(main, extra, protoc
 def test_inner_folds_hold_out_speakers_of_the_corpus_itself_and_train_on_the_rest(main, extra):
     data = joined(main, extra)
     outer = make_fits(of(data), data, augmented=True)[0, 1]
-    inner = inner_fits(outer, data.rows, epochs=3)
+    inner = inner_fits(outer, data.rows, epochs=3, protocol="speaker")
     assert set(inner) == {"b", "c", "d"}
     for name, fit in inner.items():
         assert set(data.rows.speaker.iloc[fit.validation]) == {name}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import joblib
 import numpy as np
 import pandas as pd
 
@@ -14,7 +15,7 @@ from ser_utils.experiments.experiment import prediction_table
 from ser_utils.experiments.fits import Key, TrainedFit, make_fits
 from ser_utils.experiments.selection import inner_groups_of_corpus
 from ser_utils.experiments.systems import System
-from ser_utils.models.baselines import BASELINES, fit_baseline, inner_folds
+from ser_utils.models.baselines import BASELINES, BaselineFit, fit_baseline, inner_folds
 from ser_utils.models.training import Fit, FitResult
 
 
@@ -61,26 +62,31 @@ def fit_baselines(
     name: str, data: Data, fits: Mapping[Key, Fit], *, desc: str, protocol: str = "", execution: Execution = Execution()
 ) -> dict[Key, TrainedFit]:
     """Train one baseline once per fit, with settings chosen by inner folds of `protocol`; an empty one means no choice."""
-    entry = BASELINES[name]
-    code = code_version.version(entry.make, "ser_utils.models.baselines")
-    probabilities: dict[Key, np.ndarray] = {}
-    tasks = {}
-    for key, fit in fits.items():
-        # a fold's random numbers are independent of other folds
-        seed = int(np.random.SeedSequence([fit.seed, int(fit.test[0])]).generate_state(1)[0]) if entry.random else 0
-        groups = np.empty(0, str)
-        if entry.grid and protocol:
-            _, groups = inner_groups_of_corpus(data.rows.iloc[fit.train], protocol)
-        x, y, test, n = data.x[fit.train], data.y[fit.train], data.x[fit.test], len(data.classes)
-        extra = is_extra(data.rows)[fit.train]
-        cached = cache.key(code=code, name=name, x=x, y=y, test=test, groups=groups.tolist(), extra=extra, n=n, seed=seed)
-        if (kept := cache.load("fits", cached)) is not None:
-            probabilities[key] = kept["probabilities"]
-        else:
-            tasks[key] = (cached, (name, x, y, test, groups, extra, n, seed))
-    jobs = parallel_map(fit_baseline, (task for _, task in tasks.values()), execution=execution)
-    jobs = progress(jobs, total=len(fits), done=len(probabilities), desc=desc, unit="fit")
-    for (key, (cached, _)), computed in zip(tasks.items(), jobs, strict=True):
-        cache.save("fits", cached, {"probabilities": computed})
-        probabilities[key] = computed
-    return {key: (fit, FitResult(0, probabilities[key], pd.DataFrame(), [], None)) for key, fit in fits.items()}
+    code = code_version.version(BASELINES[name].make, "ser_utils.models.baselines")
+    names = {key: cache.key(code=code, fit=joblib.hash(_baseline_fit(name, data, fit, protocol))) for key, fit in fits.items()}
+    results = {key: cache.load("fits", entry) for key, entry in names.items()}
+    missing = [key for key, arrays in results.items() if arrays is None]
+    tasks = ((_baseline_fit(name, data, fits[key], protocol),) for key in missing)
+    jobs = parallel_map(fit_baseline, tasks, execution=execution)
+    jobs = progress(jobs, total=len(fits), done=len(fits) - len(missing), desc=desc, unit="fit")
+    for key, probabilities in zip(missing, jobs, strict=True):
+        results[key] = {"probabilities": probabilities}
+        cache.save("fits", names[key], results[key])
+    return {key: (fit, FitResult(0, results[key]["probabilities"], pd.DataFrame(), [], None)) for key, fit in fits.items()}
+
+
+def _baseline_fit(name: str, data: Data, fit: Fit, protocol: str) -> BaselineFit:
+    """Return the rows of a fit for a baseline."""
+    entry, rows = BASELINES[name], data.rows.iloc[fit.train]
+    # a fold's random numbers are independent of other folds
+    seed = int(np.random.SeedSequence([fit.seed, int(fit.test[0])]).generate_state(1)[0]) if entry.random else 0
+    return BaselineFit(
+        name=name,
+        x=data.x[fit.train],
+        y=data.y[fit.train],
+        test=data.x[fit.test],
+        groups=inner_groups_of_corpus(rows, protocol)[1] if entry.grid and protocol else np.empty(0, str),
+        extra=is_extra(rows),
+        n_classes=len(data.classes),
+        seed=seed,
+    )

@@ -25,7 +25,7 @@ from ser_utils.experiments.baseline_runs import fit_baselines
 from ser_utils.experiments.data import Data, normalise
 from ser_utils.experiments.experiment import prediction_table
 from ser_utils.experiments.extra_corpora import corpus_prefixes, prefixed_columns, select_rows
-from ser_utils.experiments.fits import Key, fit_system, make_fits
+from ser_utils.experiments.fits import Key, fit_system, make_fits, with_defaults
 from ser_utils.experiments.systems import System
 from ser_utils.models.baselines import BASELINES
 from ser_utils.models.registry import MODELS, get_model
@@ -47,7 +47,7 @@ class Cell(NamedTuple):
 
 def shared_emotions(first: Data, second: Data) -> list[str]:
     """Return the emotions that both corpora label, in their fixed order."""
-    return class_order(pd.Series(sorted(set(first.classes) & set(second.classes)), dtype=str))
+    return [emotion for emotion in first.classes if emotion in second.classes]
 
 
 def pair_of_corpora(train: Data, test: Data, names: tuple[str, str]) -> Data:
@@ -77,9 +77,7 @@ def fits_across(data: Data, train: str, *, seeds: list[int], augmented: bool) ->
 
 
 def fits_within(data: Data, folds: pd.DataFrame, *, seeds: list[int], augmented: bool) -> dict[Key, Fit]:
-    """Make the fits of the protocol ``speaker`` from a corpus' ``folds.csv``; none if it has no such folds."""
-    if not (folds.protocol == "speaker").any():
-        return {}
+    """Make the fits of the protocol ``speaker`` from a corpus' ``folds.csv``."""
     fits = make_fits(folds_by_seed(folds, "speaker", seeds), data, augmented=augmented)
     for fit in fits.values():
         check_fit(data.rows, protocol="speaker", train=fit.train, test=fit.test)
@@ -95,10 +93,8 @@ def cross_corpus_cells(
             if train != test and len(shared_emotions(train_data, test_data)) > 1:
                 data = pair_of_corpora(train_data, test_data, (train, test))
                 yield Cell(train, test, data, fits_across(data, train, seeds=seeds, augmented=augmented))
-            elif train == test and len(train_data.classes) > 1:
-                fits = fits_within(train_data, folds[train], seeds=seeds, augmented=augmented)
-                if fits:
-                    yield Cell(train, test, train_data, fits)
+            elif train == test and len(train_data.classes) > 1 and (folds[train].protocol == "speaker").any():
+                yield Cell(train, test, train_data, fits_within(train_data, folds[train], seeds=seeds, augmented=augmented))
 
 
 def cross_corpus_predictions(
@@ -166,11 +162,7 @@ def _predict_cell(cell: Cell, system: System, execution: Execution) -> pd.DataFr
     """Train a network or a baseline with its default settings on one cell, and predict its test rows."""
     desc = f"{cell.train} to {cell.test} {system.model} {system.speaker_norm}"
     if system.model in MODELS:
-        entry = get_model(system.model)
-        fits = {
-            key: replace(fit, epochs=entry.epochs, settings=entry.choices[0], keep_weights=False)
-            for key, fit in cell.fits.items()
-        }
+        fits = with_defaults(cell.fits, get_model(system.model))
         fitted = fit_system(system, cell.data, fits, batch_size=0, execution=execution, desc=desc)
     else:
         fitted = fit_baselines(system.model, cell.data, cell.fits, execution=execution, desc=desc)

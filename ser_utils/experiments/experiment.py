@@ -10,11 +10,10 @@ from ser_utils.core.parallel import Execution
 from ser_utils.core.tables import PREDICTION_COLUMNS
 from ser_utils.evaluation.leakage import check_fit
 from ser_utils.experiments.data import Data
-from ser_utils.experiments.fits import Key, TrainedFit, fit_system, make_fits
+from ser_utils.experiments.fits import Key, TrainedFit, fit_system, make_fits, with_defaults
 from ser_utils.experiments.selection import FoldKey, Selection, select_settings
 from ser_utils.experiments.systems import RunSettings, System
-from ser_utils.models.registry import Model, build_network, get_model, with_random_search
-from ser_utils.models.training import Fit
+from ser_utils.models.registry import build_network, get_model, with_random_search
 
 
 @dataclass
@@ -73,7 +72,7 @@ def run_protocol(
             system, data, fits, entry, protocol=protocol, batch_size=settings.batch_size, execution=execution
         )
     else:
-        selection = Selection(_with_defaults(fits, entry, stop_early=protocol == "as_published"))
+        selection = Selection(with_defaults(fits, entry, stop_early=protocol == "as_published"))
     for fit in selection.fits.values():
         seen = {"early stopping": fit.validation} if fit.validation is not None else None
         check_fit(data.rows, protocol=protocol, train=fit.train, test=fit.test, fitted_on=seen)
@@ -83,15 +82,6 @@ def run_protocol(
     if protocol == "as_published":
         curves = pd.concat([result.history.assign(seed=seed, fold=fold) for (seed, fold), (_, result) in fitted.items()])
     return Result(fitted, selection.table, curves, selection.inner)
-
-
-def _with_defaults(fits: Mapping[Key, Fit], entry: Model, *, stop_early: bool) -> dict[Key, Fit]:
-    """Set the network's default settings and epochs; with early stopping, its largest number of epochs."""
-    epochs = entry.max_epochs if stop_early else entry.epochs
-    return {
-        key: replace(fit, epochs=epochs, stop_early=stop_early, settings=entry.choices[0], keep_weights=False)
-        for key, fit in fits.items()
-    }
 
 
 def run_protocols(
@@ -154,14 +144,8 @@ def cross_validation(fitted: Mapping[Key, TrainedFit]) -> pd.DataFrame:
     -------
     pd.DataFrame [columns=seed, fold, epochs, loss, accuracy]
     """
-    best = [
-        {
-            "seed": seed,
-            "fold": fold,
-            "epochs": result.epochs,
-            **result.history.set_index("epoch").loc[result.epochs, ["val_loss", "val_accuracy"]],
-        }
-        for (seed, fold), (_, result) in fitted.items()
-    ]
-    columns = ["seed", "fold", "epochs", "val_loss", "val_accuracy"]
-    return pd.DataFrame(best, columns=columns).rename(columns={"val_loss": "loss", "val_accuracy": "accuracy"})
+    rows = []
+    for key, (_, result) in fitted.items():
+        measured = result.history.set_index("epoch").loc[result.epochs]
+        rows.append((*key, result.epochs, measured.val_loss, measured.val_accuracy))
+    return pd.DataFrame(rows, columns=["seed", "fold", "epochs", "loss", "accuracy"])

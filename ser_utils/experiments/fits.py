@@ -14,7 +14,7 @@ from ser_utils.evaluation.leakage import is_extra
 from ser_utils.evaluation.protocols import TEST, VALIDATION
 from ser_utils.experiments.data import Data
 from ser_utils.experiments.systems import System
-from ser_utils.models.registry import build_network, get_model
+from ser_utils.models.registry import Model, build_network, get_model
 from ser_utils.models.saved_model import with_normalisation
 from ser_utils.models.sequences import pad_sequences
 from ser_utils.models.training import Fit, FitResult, fit_all
@@ -57,6 +57,15 @@ def _extra_rows(train: np.ndarray, data: Data) -> np.ndarray | None:
     """Return the training rows that belong to extra corpora; None if there are none."""
     extra = train[is_extra(data.rows)[train]]
     return extra if len(extra) else None
+
+
+def with_defaults(fits: Mapping[Key, Fit], entry: Model, *, stop_early: bool = False) -> dict[Key, Fit]:
+    """Set a network's default settings and epochs; with early stopping, its largest number of epochs."""
+    epochs = entry.max_epochs if stop_early else entry.epochs
+    return {
+        key: replace(fit, epochs=epochs, stop_early=stop_early, settings=entry.choices[0], keep_weights=False)
+        for key, fit in fits.items()
+    }
 
 
 def fit_system(
@@ -110,7 +119,7 @@ def network_of(system: System, data: Data, fit: Fit, result: FitResult):
     return with_normalisation(network, result.scaler.mean_, result.scaler.scale_)
 
 
-def final_model(system: System, data: Data, *, epochs: int, settings: Mapping, batch_size: int = 0, seed: int = 0):
+def final_model(system: System, data: Data, *, epochs: int, settings: Mapping, batch_size: int = 0):
     """Train the network that is saved: on every row, for the given number of epochs.
 
     Returns
@@ -120,6 +129,6 @@ def final_model(system: System, data: Data, *, epochs: int, settings: Mapping, b
         and returns probabilities [shape=(n, n_classes)].
     """
     train = np.arange(len(data.rows)) if get_model(system.model).augmented else np.flatnonzero(data.is_original)
-    fit = Fit(train=train, seed=seed, epochs=epochs, settings=settings, extra_rows=_extra_rows(train, data))
+    fit = Fit(train=train, seed=0, epochs=epochs, settings=settings, extra_rows=_extra_rows(train, data))
     fit, result = fit_system(system, data, {"all": fit}, batch_size=batch_size, desc="final model")["all"]
     return network_of(system, data, fit, result)

@@ -1,6 +1,7 @@
 """Comparison of several networks on the same folds: predictions, selected settings, size and training time."""
 
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from statistics import median
@@ -59,7 +60,7 @@ def registered_models(n_classes: int) -> pd.DataFrame:
 
 def count_parameters(network) -> int:
     """Count the trainable parameters of a `keras.Model`."""
-    return int(sum(variable.value.numpy().size for variable in network.trainable_variables))
+    return sum(math.prod(variable.shape) for variable in network.trainable_variables)
 
 
 @dataclass

@@ -120,7 +120,7 @@ def inner_groups_of_corpus(rows: pd.DataFrame, protocol: str) -> tuple[str, np.n
     return boundary, groups.astype(str)
 
 
-def inner_fits(fit: Fit, rows: pd.DataFrame, epochs: int, *, protocol: str = "speaker") -> dict[str, Fit]:
+def inner_fits(fit: Fit, rows: pd.DataFrame, epochs: int, *, protocol: str) -> dict[str, Fit]:
     """Make the inner folds of a fit, and check them: each holds out one group of training rows and trains on the rest.
 
     Only original clips are validation rows, as in a test. Rows of extra corpora are training rows in every inner fold. The

@@ -10,7 +10,11 @@ from ser_utils.evaluation.folds import held_out
 from ser_utils.evaluation.intervals import resampling_unit
 from ser_utils.evaluation.protocols import main_protocol, wording
 from ser_utils.features.registry import FEATURE_SETS, get_feature_set
+from ser_utils.models.baselines import BASELINES
 from ser_utils.models.registry import get_model
+
+BASELINE_FEATURES = "functionals"
+"""Default feature set of baselines."""
 
 
 @dataclass(frozen=True)
@@ -37,19 +41,18 @@ class RunSettings:
 
 
 def resolve_feature_set(model: str, features: str = "") -> str:
-    """Return the feature set of a network: the given one, or the network's default if `features` is empty.
+    """Return the feature set of a network or baseline: the given one, or its default if `features` is empty.
 
     Raises
     ------
     StudyError
-        A name is unknown, or the network cannot take the features.
+        A name is unknown, or the model cannot take the features.
     """
-    entry = get_model(model)
-    return matching_feature_set(model, features or entry.features, sequences=entry.sequences)
-
-
-def matching_feature_set(model: str, features: str, *, sequences: bool) -> str:
-    """Return `features` if it has the kind of input that the model takes: sequences, or one row per clip."""
+    if model in BASELINES:
+        default, sequences = BASELINE_FEATURES, False
+    else:
+        default, sequences = get_model(model).features, get_model(model).sequences
+    features = features or default
     if get_feature_set(features).sequences != sequences:
         suitable = [name for name, entry in FEATURE_SETS.items() if entry.sequences == sequences]
         kind = "sequences of frames" if sequences else "one row per clip"

@@ -13,12 +13,10 @@ from ser_utils.evaluation.protocols import main_protocol
 from ser_utils.experiments.baseline_runs import run_baseline
 from ser_utils.experiments.data import load_data
 from ser_utils.experiments.experiment import prediction_table, run_protocol
-from ser_utils.experiments.systems import RunSettings, System, matching_feature_set, resolve_feature_set, usable_norms
+from ser_utils.experiments.systems import RunSettings, System, resolve_feature_set, usable_norms
 from ser_utils.features.augmentation import STRENGTHS
 from ser_utils.features.extraction import feature_tables
 from ser_utils.models.baselines import BASELINES
-
-BASELINE_FEATURES = "functionals"
 
 
 def trial(
@@ -41,8 +39,7 @@ def trial(
     model : str
         A name in `ser_utils.models.registry.MODELS` or `ser_utils.models.baselines.BASELINES`.
     features : str
-        A name in `ser_utils.features.registry.FEATURE_SETS`; empty for the network's default, and `BASELINE_FEATURES` for a
-        baseline.
+        A name in `ser_utils.features.registry.FEATURE_SETS`; empty for the model's default.
     variants : sequence of str
         Names in `ser_utils.features.augmentation.AUGMENTATIONS`: a network also trains on these variants of the training
         clips; a baseline does not.
@@ -64,10 +61,7 @@ def trial(
     StudyError
         A name is unknown, the corpus is missing or cannot be split by the protocol, or the model cannot take the features.
     """
-    if model in BASELINES:
-        features = matching_feature_set(model, features or BASELINE_FEATURES, sequences=False)
-    else:
-        features = resolve_feature_set(model, features)
+    features = resolve_feature_set(model, features)
     entry = get_corpus(corpus)
     utterances, _ = utterance_table(entry)
     usable_norms([speaker_norm], utterances.speaker)

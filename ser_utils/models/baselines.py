@@ -66,46 +66,44 @@ def inner_folds(groups: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(np.flatnonzero(groups != name), np.flatnonzero(groups == name)) for name in np.unique(groups) if name]
 
 
-def fit_baseline(
-    name: str,
-    x: np.ndarray,
-    y: np.ndarray,
-    test: np.ndarray,
-    groups: np.ndarray,
-    extra: np.ndarray,
-    n_classes: int,
-    seed: int,
-) -> np.ndarray:
-    """Fit a baseline, with settings chosen by inner folds, and predict the test rows.
+@dataclass(frozen=True)
+class BaselineFit:
+    """Training and test rows of a baseline, with features as extracted."""
 
-    Parameters
-    ----------
-    name : str
-        A name in `BASELINES`.
-    x, y : np.ndarray [shape=(n_rows, n_features)], [shape=(n_rows,)]
-        Features as extracted and class numbers of the training rows.
-    test : np.ndarray [shape=(n_test, n_features)]
-    groups : np.ndarray [shape=(n_rows,)]
-        Group of each training row for the inner folds (see `inner_folds`); empty for no choice of settings.
-    extra : np.ndarray [shape=(n_rows,), dtype=bool]
-        Training rows from extra corpora, which are standardised already.
-    n_classes, seed : int
+    name: str
+    """A name in `BASELINES`."""
+    x: np.ndarray
+    """Training rows [shape=(n_rows, n_features)]."""
+    y: np.ndarray
+    """Their class numbers [shape=(n_rows,)]."""
+    test: np.ndarray
+    """Test rows [shape=(n_test, n_features)]."""
+    groups: np.ndarray
+    """Group of each training row for the inner folds (see `inner_folds`); empty for no choice of settings."""
+    extra: np.ndarray
+    """Whether each training row is from an extra corpus and thereby standardised already [shape=(n_rows,), dtype=bool]."""
+    n_classes: int
+    seed: int
+
+
+def fit_baseline(fit: BaselineFit) -> np.ndarray:
+    """Fit a baseline, with settings chosen by inner folds, and predict the test rows.
 
     Returns
     -------
     np.ndarray [shape=(n_test, n_classes)]
         Probabilities; 0 for a class without training rows.
     """
-    entry, corpus_rows, has_extra = BASELINES[name], x[~extra], extra.any()
+    entry, has_extra, x, test = BASELINES[fit.name], fit.extra.any(), fit.x, fit.test
     if has_extra:
-        x, test = np.c_[x, extra.astype(x.dtype)], np.c_[test, np.zeros(len(test), x.dtype)]
-    pipeline = make_pipeline(CorpusScaler() if has_extra else StandardScaler(), entry.make(seed))
-    pipeline = _fit_pipeline(pipeline, entry.grid, x, y, groups)
-    check_scaler(pipeline[0].scaler_ if has_extra else pipeline[0], corpus_rows)
+        x, test = np.c_[x, fit.extra.astype(x.dtype)], np.c_[test, np.zeros(len(test), x.dtype)]
+    pipeline = make_pipeline(CorpusScaler() if has_extra else StandardScaler(), entry.make(fit.seed))
+    pipeline = _fit_pipeline(pipeline, entry.grid, x, fit.y, fit.groups)
+    check_scaler(pipeline[0].scaler_ if has_extra else pipeline[0], fit.x[~fit.extra])
     if entry.random:  # the probabilities of all classes are equal, but the predicted class is random
-        return np.eye(n_classes)[pipeline.predict(test)]
+        return np.eye(fit.n_classes)[pipeline.predict(test)]
     of_trained_classes = _class_probabilities(pipeline, test)
-    probabilities = np.zeros((len(test), n_classes), of_trained_classes.dtype)
+    probabilities = np.zeros((len(test), fit.n_classes), of_trained_classes.dtype)
     probabilities[:, pipeline.classes_] = of_trained_classes
     return probabilities
 

@@ -142,7 +142,7 @@ def build_network(name: str, n_features: int, n_classes: int, **settings) -> ker
     return network
 
 
-def with_random_search(entry: Model, n_draws: int, *, seed: int = 0) -> Model:
+def with_random_search(entry: Model, n_draws: int) -> Model:
     """Return the entry with randomly drawn settings in addition to its choices.
 
     Random search (Bergstra and Bengio, JMLR 2012) with scikit-learn's `ParameterSampler`.
@@ -152,8 +152,6 @@ def with_random_search(entry: Model, n_draws: int, *, seed: int = 0) -> Model:
     entry : Model
     n_draws : int
         Number of settings to draw from `Model.search`, at most all combinations; 0 for none.
-    seed : int
-        Seed of the draws.
 
     Raises
     ------
@@ -166,5 +164,5 @@ def with_random_search(entry: Model, n_draws: int, *, seed: int = 0) -> Model:
         raise StudyError(
             f"SEARCH is {n_draws}, but this MODEL has no settings to search: set SEARCH to 0, or add `search` to its entry."
         )
-    draws = ParameterSampler(entry.search, n_iter=min(n_draws, len(ParameterGrid(entry.search))), random_state=seed)
+    draws = ParameterSampler(entry.search, n_iter=min(n_draws, len(ParameterGrid(entry.search))), random_state=0)
     return replace(entry, choices=(*entry.choices, *(settings for settings in draws if settings not in entry.choices)))

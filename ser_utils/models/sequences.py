@@ -160,20 +160,19 @@ def make_batches(rows: np.ndarray, lengths: np.ndarray, *, size: int, rng: np.ra
         yield from (group[i : i + size] for i in range(0, len(group), size))
 
 
-def pad_sequences(clips: list[np.ndarray], *, longest: int = 0) -> np.ndarray:
+def pad_sequences(clips: list[np.ndarray]) -> np.ndarray:
     """Return clips of different lengths as one array, with the mask (1 for frames, 0 for padding) as last column.
 
     Parameters
     ----------
     clips : list of np.ndarray [shape=(n_frames, n_features)]
-    longest : int
-        Number of frames to pad to; 0 for that of the longest clip, rounded up to a multiple of `PAD_MULTIPLE`.
 
     Returns
     -------
     np.ndarray [shape=(n_clips, longest, n_features + 1), dtype=float32]
+        `longest` is the number of frames of the longest clip, rounded up to a multiple of `PAD_MULTIPLE`.
     """
-    longest = longest or -(-max(len(clip) for clip in clips) // PAD_MULTIPLE) * PAD_MULTIPLE
+    longest = -(-max(len(clip) for clip in clips) // PAD_MULTIPLE) * PAD_MULTIPLE
     padded = np.zeros((len(clips), longest, clips[0].shape[1] + 1), np.float32)
     for row, clip in zip(padded, clips, strict=True):
         row[: len(clip), :-1], row[: len(clip), -1] = clip, 1
