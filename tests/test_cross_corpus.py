@@ -13,6 +13,7 @@ from ser_utils.core.tables import FOLD_COLUMNS, ORIGINAL, UNKNOWN
 from ser_utils.evaluation import folds
 from ser_utils.evaluation.leakage import LeakError
 from ser_utils.experiments import cross_corpus
+from ser_utils.experiments.extra_corpora import select_rows
 from ser_utils.figures import cross_corpus as cross_corpus_figures
 
 
@@ -87,9 +88,8 @@ def test_every_pair_that_shares_two_emotions_is_tested_and_a_corpus_on_itself(ta
 
 def test_a_corpus_of_unknown_speakers_is_in_no_cell_by_speaker_and_has_no_interval_over_them(tables, cut):
     unnamed = replace(tables["there"], rows=tables["there"].rows.assign(speaker=UNKNOWN))
-    found = matrix(
-        {"here": tables["here"], "there": unnamed}, {"here": cut["here"], "there": cut["dull"]}, norms=["none", "speaker"]
-    )
+    two, made = {"here": tables["here"], "there": unnamed}, {"here": cut["here"], "there": cut["dull"]}
+    found = matrix(two, made, norms=["none", "speaker"])
     cells = found.groupby("speaker_norm")[cross_corpus.PAIR].apply(lambda part: sorted(set(map(tuple, part.to_numpy()))))
     assert cells["none"] == [("here", "here"), ("here", "there"), ("there", "here")]
     assert cells["speaker"] == [("here", "here")]
@@ -109,18 +109,12 @@ def test_clips_and_speakers_have_the_names_of_their_own_run(tables, cut):
 
 def test_without_normalisation_only_the_training_corpus_determines_the_scale(tables, cut):
     """The prediction of a test clip does not depend on other clips of the test corpus."""
-    two = {name: tables[name] for name in ("here", "there")}
-    fewer = tables["there"].rows.speaker.ne("a").to_numpy()
-    part = replace(tables["there"], rows=tables["there"].rows[fewer].reset_index(drop=True), x=tables["there"].x[fewer])
-    answers = [
-        matrix(one, {**cut, "there": cut["dull"]}, norms=["none"])
-        .query("train == 'here' and test == 'there'")
-        .set_index("file")
-        for one in (two, {**two, "there": part})
-    ]
-    both = answers[1].index
-    assert 0 < len(both) < len(answers[0])
-    pd.testing.assert_frame_equal(answers[0].loc[both].filter(like="p_"), answers[1].filter(like="p_"))
+    there, here = tables["there"], {"here": tables["here"]}
+    fewer = select_rows(there, (there.rows.speaker != "a").to_numpy())
+    results = [matrix(here | {"there": one}, {**cut, "there": cut["dull"]}, norms=["none"]) for one in (there, fewer)]
+    whole, part = (table.query("train == 'here' and test == 'there'").set_index("file") for table in results)
+    assert 0 < len(part) < len(whole)
+    pd.testing.assert_frame_equal(whole.loc[part.index].filter(like="p_"), part.filter(like="p_"))
 
 
 def test_networks_run_for_each_seed_under_their_defaults(tables, cut, monkeypatch):
@@ -152,14 +146,9 @@ def answered(right, n_speakers=3, emotions=("joy", "fear")):
 
 
 def test_the_table_has_uar_interval_and_chance_of_each_cell():
-    three = answered(7, emotions=("joy", "fear", "anger"))
-    one = answered(5, n_speakers=1)
-    found = cross_corpus.cross_corpus_table(
-        pd.concat(
-            [answered(9).assign(train="a", test="b"), three.assign(train="b", test="a"), one.assign(train="a", test="c")]
-        ),
-        n_resamples=100,
-    ).set_index(cross_corpus.PAIR)
+    cells = {("a", "b"): answered(9), ("b", "a"): answered(7, emotions=("joy", "fear", "anger")), ("a", "c"): answered(5, 1)}
+    predictions = pd.concat([part.assign(train=train, test=test) for (train, test), part in cells.items()])
+    found = cross_corpus.cross_corpus_table(predictions, n_resamples=100).set_index(cross_corpus.PAIR)
     assert found.uar.to_list() == pytest.approx([0.9, 0.7, 0.5])
     assert found.chance.to_list() == pytest.approx([1 / 2, 1 / 3, 1 / 2]) and found.n_emotions.to_list() == [2, 3, 2]
     assert found.n_speakers.to_list() == [3, 3, 1] and found.n_clips.to_list() == [60, 90, 20]
@@ -177,36 +166,22 @@ def test_labels_are_those_of_the_registry():
     assert found[found.corpus == "mine"][["emotion", "code"]].to_numpy().tolist() == [["joy", "h, e"], ["boredom", "b"]]
     counts = cross_corpus.shared_counts(found)
     assert counts.loc["demo", "mine"] == counts.loc["mine", "demo"] == 1 and counts.loc["mine", "mine"] == 2
-
-
-def test_the_figure_of_labels_has_a_cell_for_each():
-    labelled = cross_corpus.emotion_codes(corpora.CORPORA)
-    fig = cross_corpus_figures.emotions_by_corpus(labelled)
-    ax = fig.axes[0]
-    assert len(ax.patches) == len(labelled) == len(ax.texts)
-    assert [text.get_text() for text in ax.get_xticklabels()] == corpora.class_order(labelled.emotion)
+    ax = cross_corpus_figures.emotions_by_corpus(found).axes[0]
+    assert len(ax.patches) == len(found) == len(ax.texts), "a cell for each"
+    assert [text.get_text() for text in ax.get_xticklabels()] == corpora.class_order(found.emotion)
 
 
 @pytest.mark.parametrize("names", [["a", "b"], list("abcdefg")], ids=len)
 def test_the_figure_of_the_matrix_shows_value_interval_and_emotions(names):
-    table = pd.DataFrame(
-        [
-            {"train": i, "test": j, "model": "mlp", "speaker_norm": norm, "n_emotions": 6, "chance": 1 / 6}
-            for norm in ("none", "speaker")
-            for i in names
-            for j in names
-        ]
-    ).assign(uar=0.512, ci_low=0.41, ci_high=0.6, n_speakers=1)
+    cells = pd.MultiIndex.from_product([["none", "speaker"], names, names], names=["speaker_norm", "train", "test"])
+    values = {"uar": 0.512, "ci_low": 0.41, "ci_high": 0.6, "n_speakers": 1, "n_emotions": 6, "chance": 1 / 6, "model": "mlp"}
+    table = cells.to_frame(index=False).assign(**values)
     table.loc[0, ["ci_low", "ci_high"]] = np.nan
     fig = cross_corpus_figures.cross_corpus_matrix(table, "synthetic")
-    assert [ax.get_title(loc="left") for ax in fig.axes] == [
-        "mlp, no per-speaker normalisation",
-        "mlp, per-speaker normalisation",
-    ]
-    for ax in fig.axes:
-        assert len(ax.patches) == len(names) ** 2 and ax.get_ylabel() == "trained on"
+    titles = [ax.get_title(loc="left") for ax in fig.axes]
+    assert titles == ["mlp, no per-speaker normalisation", "mlp, per-speaker normalisation"]
+    assert all(len(ax.patches) == len(names) ** 2 for ax in fig.axes)
     texts = [text.get_text() for text in fig.axes[0].texts]
     assert texts[:4] == ["51.2 %", "one speaker\n6 emotions", "51.2 %", "41 to 60\n6 emotions"]
-    assert "synthetic" in fig.get_suptitle()
     boxes = [text.get_window_extent() for text in fig.axes[0].texts[2:]]
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
