@@ -155,8 +155,11 @@ def test_missing_espeak_is_a_study_error(make_demo, plan, monkeypatch):
 
 
 @needs_espeak
-def test_synthesis_is_reproducible(make_demo, plan):
+def test_synthesis_is_reproducible(make_demo, plan, monkeypatch):
+    """With the same output of espeak-ng, which is outside the project and on rare occasions differs a little."""
     clip = next(plan.itertuples())
+    spoken, sr = make_demo._speak(clip)
+    monkeypatch.setattr(make_demo, "_speak", lambda clip: (spoken.copy(), sr))
     y = make_demo.synthesize(clip)
     assert np.isfinite(y).all()
     assert abs(len(y) / 16_000 - sf.info(DEMO / clip.file).duration) < 0.5
