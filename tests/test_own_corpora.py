@@ -290,7 +290,7 @@ def recorded(mine):
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16", "utf-16-le", "utf-16-be"])
 def test_separators_and_encodings(recorded, separator, encoding):
     utterances, skipped = table(write_csv(recorded, ROWS, separator=separator, encoding=encoding))
     assert skipped.empty and list(utterances.file) == sorted(file for file, *_ in ROWS)
@@ -311,17 +311,18 @@ def test_columns_are_found_by_many_names_in_any_order(recorded, header, rows):
     assert set(utterances.speaker) == {"Zoë", "bruno"} and utterances.emotion.nunique() == 3
 
 
-def test_quotes_empty_lines_spaces_and_excels_separator_line(recorded):
+def test_quotes_empty_lines_and_cells_spaces_and_excels_separator_line(recorded):
     (recorded / "labels.csv").write_text(
-        'sep=;\r\nfile; emotion ;speaker;sentence;gender;level\r\n"audio/happy-bruno.wav"; happy ;03;"Ciao; ""Anna""";F;0,5\r\n'
+        "sep=;\r\nfile; emotion ;speaker;sentence;gender;level\r\n"
+        '"audio/happy-bruno.wav"; happy ;03;"Ciao;\n""Anna""";F;0,5;\r\n'
         "\r\naudio/Sad-bruno.wav;sad;NA\r\n;;;;;\r\naudio/gone.wav;sad;1\r\n"
     )
     utterances, skipped = table(recorded / "labels.csv")
     assert utterances[["speaker", "sentence", "gender"]].to_numpy().tolist() == [
         ["NA", UNKNOWN, UNKNOWN],
-        ["03", 'Ciao; "Anna"', "female"],
+        ["03", 'Ciao;\n"Anna"', "female"],
     ]
-    assert skipped.reason.tolist() == ["not found, but listed in labels.csv: line 7"]
+    assert skipped.reason.tolist() == ["not found, but listed in labels.csv: line 8"]
 
 
 def test_absolute_paths_and_those_of_windows(recorded, tmp_path):
@@ -391,15 +392,15 @@ def test_a_row_without_an_emotion_is_no_second_label(recorded, rows):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "cannot be read as a CSV (No columns"),
+        (b"", "has no rows: expected a header"),
         (b"file,emotion\n", "has no rows: expected a header and one row per recording, such as file,emotion,speaker"),
         (b"file,speaker\na.wav,anna\n", "has no column emotion: found file, speaker; expected file,emotion,speaker"),
         (b"sound,emotion\na.wav,joy\n", "has no column file: found sound, emotion"),
         (
             b"file,emotion\na.wav,joy,anna\n",
-            "Expected 2 fields in line 2, saw 3): save it as CSV in UTF-8, with texts that contain the separator in quotes",
+            "has 3 fields in line 2, but its header has 2: save it as CSV in UTF-8, with texts that contain the separator",
         ),
-        (b"\xff\xfe\x00", "cannot be read as a CSV ('utf-16-le' codec can't decode"),
+        (b"\xff\xfe\x00", "cannot be read as a CSV (UnicodeDecodeError): save it as CSV in UTF-8"),
     ],
 )
 def test_csvs_that_are_none(mine, content, message):

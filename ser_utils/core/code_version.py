@@ -104,19 +104,26 @@ def imported(source: bytes | str) -> list[str]:
     """Names of the study's modules that a source imports; all of them where it is not plain Python.
 
     A package stands for those of its modules from which its ``__init__`` exports a name that the source imports or uses as
-    an attribute; if there is none, for all of its modules.
+    an attribute; if there is none, or the package is used by itself, for all of its modules.
     """
     here = modules()
     try:
         nodes = list(ast.walk(ast.parse(source)))
     except SyntaxError:  # a mistake, which the notebook's page will show, or a line for IPython
         return here
+    owners = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
     attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
-    imports = [f"{node.module}.{alias.name}" for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names]
-    imports += [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    passed = {node.id for node in nodes if isinstance(node, ast.Name) and id(node) not in owners}  # names used by themselves
+    imports = [
+        (f"{node.module}.{alias.name}", alias.asname or alias.name)
+        for node in nodes
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
+    imports += [(alias.name, alias.name) for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     found: set[str] = set()
-    for module in imports:
-        used = attributes
+    for module, local in imports:
+        used = set() if local in passed else attributes
         if module not in here:
             module, _, name = module.rpartition(".")
             used = {name}

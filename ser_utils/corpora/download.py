@@ -27,7 +27,6 @@ TIMEOUT_S = 10.0
 UNPACKED_RATIO = 10
 """Largest accepted ratio of the size of an archive's files to its own size."""
 
-
 ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError)
 """Errors of pooch and zipfile for an archive with another checksum, and for a damaged, encrypted or unsafe one."""
 

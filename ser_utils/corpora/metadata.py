@@ -1,10 +1,11 @@
 """Labels from CSVs: the user's own table, or the metadata of a corpus."""
 
+import csv
 import io
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -42,7 +43,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     Returns
     -------
     pd.DataFrame
-        The columns by their `plain` names, and `line`, the line of each row in the file (without line breaks in cells).
+        The columns by their `plain` names, and `line`, the line of each row in the file.
 
     Raises
     ------
@@ -50,35 +51,36 @@ def read_csv(path: Path) -> pd.DataFrame:
         The file cannot be read, has no rows, or has a row with more fields than the header.
     """
     try:
-        text = _decode(path.read_bytes())
-        first, _, rest = text.partition("\n")
-        has_separator_line = first.strip().lower().startswith("sep=")  # a line that Excel writes
-        header = rest.partition("\n")[0] if has_separator_line else first
-        table = pd.read_csv(
-            io.StringIO(text),
-            sep=max(",;\t|", key=header.count),  # pandas' own detection fails for "|" and with a few columns
-            header=None,
-            skiprows=int(has_separator_line),
-            skip_blank_lines=False,
-            skipinitialspace=True,
-            dtype=str,
-            keep_default_na=False,
-        )
-    except (OSError, ValueError) as error:  # of pandas: EmptyDataError, ParserError with the line of too many fields
-        problem = " ".join(str(error).split()).rstrip(".")
-        raise StudyError(f"{path} cannot be read as a CSV ({problem}): {ADVICE}.") from error
-    table = table.fillna("").apply(lambda column: column.str.strip())
-    rows = table.set_axis(map(plain, table.iloc[0]), axis=1).iloc[1:]
-    rows = rows.loc[:, ~rows.columns.duplicated()].assign(line=rows.index + 1 + has_separator_line)
-    rows = rows[(table.iloc[1:] != "").any(axis=1)]
-    if rows.empty:
+        lines = _decode(path.read_bytes()).splitlines(keepends=True)
+    except (OSError, UnicodeError) as error:
+        raise StudyError(f"{path} cannot be read as a CSV ({type(error).__name__}): {ADVICE}.") from error
+    n_before = int(bool(lines) and lines[0].strip().lower().startswith("sep="))  # a line that Excel writes
+    header = lines[n_before] if len(lines) > n_before else ""
+    separator = max(",;\t|", key=header.count)
+    reader = csv.reader(io.StringIO("".join(lines[n_before:]), newline=""), delimiter=separator, skipinitialspace=True)
+    try:
+        names = [plain(name) for name in next(reader, [])]
+        cells = [([cell.strip() for cell in row], n_before + reader.line_num) for row in reader]
+    except csv.Error as error:
+        raise StudyError(f"{path} cannot be read as a CSV ({error}): {ADVICE}.") from error
+    rows = [_padded(path, row, line, len(names)) for row, line in cells if any(row)]
+    if not rows:
         raise StudyError(f"{path} has no rows: expected a header and one row per recording, such as file,emotion,speaker.")
-    return rows.reset_index(drop=True)
+    return pd.DataFrame(rows, columns=[*names, "line"]).loc[:, lambda table: ~table.columns.duplicated()]
+
+
+def _padded(path: Path, row: list[str], line: int, n_columns: int) -> list:
+    """Return the cells of a row, as many as the header has, and its line."""
+    if any(row[n_columns:]):
+        raise StudyError(f"{path} has {len(row)} fields in line {line}, but its header has {n_columns}: {ADVICE}.")
+    return [*row[:n_columns], *[""] * (n_columns - len(row)), line]
 
 
 def _decode(content: bytes) -> str:
-    if b"\0" in content[:200]:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16")
+    if b"\0" in content[:200]:  # UTF-16 without a byte order mark
+        return content.decode("utf-16-le" if content[1:2] == b"\0" else "utf-16-be")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -90,7 +92,7 @@ def gender_of(text: str) -> str:
     return GENDERS.get(plain(text), plain(text))
 
 
-def read_table(path: Path, required: Iterable[str] = ("file", "emotion")) -> pd.DataFrame:
+def read_table(path: Path, required: Sequence[str] = ("file", "emotion")) -> pd.DataFrame:
     """Read a CSV as `read_csv`, with the columns that it has of those in `HEADERS`, by these names, and `line`.
 
     Raises
@@ -137,7 +139,8 @@ def list_by_metadata(corpus: Corpus, root: Path) -> Iterator[ListedFile]:
     for file in lossless_first(root):
         files.setdefault(_stem(file), []).append(file)
     speakers = find_metadata_file(root, corpus.listing_speakers)
-    genders = dict(read_table(speakers, ("speaker", "gender"))[["speaker", "gender"]].to_numpy()) if speakers else {}
+    about = read_table(speakers, required=()) if speakers else pd.DataFrame()
+    genders = dict(about[["speaker", "gender"]].to_numpy()) if {"speaker", "gender"} <= set(about) else {}
     for row in _with_duplicates(listing, stems):
         row = {"gender": genders.get(row.get("speaker")), **row}
         copies = files.get(row["key"], [])

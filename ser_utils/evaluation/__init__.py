@@ -24,7 +24,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "train_test_overlap",
         ],
         "intervals": ["over_speakers", "resampling_unit"],
-        "leakage": ["LeakError", "check_fit", "plant_leaks"],
+        "leakage": ["LeakError", "check_fit", "check_scaler"],
         "metrics": [
             "chance_level",
             "metrics_by_speaker",

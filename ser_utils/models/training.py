@@ -174,7 +174,9 @@ def _cache_key(model: str, job: TrainingJob) -> str:
     """Return a hash of everything that the results of a job depend on: all fields of the job and its fits, and the code."""
     entry = job.model
     code = code_version.version(entry.build, entry.optimizer, __name__)
-    return cache.key(code=code, model=model, job=joblib.hash(replace(job, model=entry.fit_settings())))
+    # Each fit is hashed by itself, as joblib's hash depends on which objects are the same.
+    fits = [[joblib.hash(fit) for fit in shared_fits] for shared_fits in job.trainings]
+    return cache.key(code=code, model=model, job=joblib.hash(replace(job, model=entry.fit_settings(), trainings=fits)))
 
 
 def _to_arrays(results: list[FitResult]) -> dict[str, np.ndarray]:

@@ -127,6 +127,6 @@ def judgement(differing: pd.DataFrame, columns: pd.DataFrame) -> str:
     larger = [*differing.file[differing.stage == "inputs"], *exceeding.unique()]
     if larger or bounded.empty:  # without a difference in features or predictions, nothing explains others
         return f"Differences in {', '.join(larger or differing.file)} are larger than another processor makes."
-    largest = bounded[bounded.quantity != "keys"].groupby("quantity").difference.max()
-    sizes = ", ".join(f"{name} within {largest[name]:.2g}" for name in PROCESSOR_BOUNDS if name in largest)
+    gaps = bounded[bounded.quantity != "keys"].groupby("quantity").difference.max()
+    sizes = ", ".join(f"{name} within {gaps[name]:.2g}" for name in PROCESSOR_BOUNDS if name in gaps)
     return f"All differences are of the size that another processor makes: {sizes}; other files are computed from these."

@@ -135,7 +135,7 @@ def _other_causes(here: Mapping, there: Mapping) -> list[str]:
     lines = []
     for section in ("parameters", "threads", "versions", "platform", "code"):
         a, b = here.get(section, {}), there.get(section, {})  # results without a manifest have none of them
-        names = [name for name in a if a[name] != b.get(name)] if b else []
+        names = [name for name in {**a, **b} if a.get(name) != b.get(name)] if a and b else []
         if section != "code" or "sha256" in names:  # the same code can have several commits
-            lines += [f"{section}: {name} is {a[name]} here, {b.get(name)} there" for name in names]
+            lines += [f"{section}: {name} is {a.get(name)} here, {b.get(name)} there" for name in names]
     return lines
