@@ -9,12 +9,12 @@ if [ $# -gt 0 ]; then exec "$python" -m pytest "$@"; fi
 
 # Two halves side by side, as either waits much of its time: for kernels, browsers and servers.
 kernels=(notebooks tests/test_jupyterlab.py tests/test_resume.py tests/test_any_corpus.py)
-said=$(mktemp)
-trap 'kill $(jobs -p) 2>/dev/null || true; rm -f "$said"' EXIT
-"$python" -m pytest "${kernels[@]}" >"$said" 2>&1 &
+log=$(mktemp)
+trap 'kill $(jobs -p) 2>/dev/null || true; rm -f "$log"' EXIT
+"$python" -m pytest "${kernels[@]}" >"$log" 2>&1 &
 status=0
 "$python" -m pytest tests "${kernels[@]/#/--ignore=}" || status=$?
 echo "The other half, of what runs whole notebooks:"
 wait $! || status=$?
-cat "$said"
+cat "$log"
 exit "$status"

@@ -34,7 +34,7 @@ attempt() {
     *"No space left"*) fail "The disk is full: .venv takes 3 GB, and the temporary folder 1 GB during installation; make" \
       "room and run the same command again." ;;
     *"Retrying ("* | *"timed out"* | *"onnection"*) fail "The packages could not be downloaded: is this machine online?" \
-      "Run the same command again once it is." ;;
+      "Run the same command again once it is. (${errors##*$'\n'})" ;;
     *) fail "$errors"$'\n'"Making .venv failed, for the reason above; the study needs 64-bit Linux or macOS on Apple silicon." ;;
   esac
 }

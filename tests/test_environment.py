@@ -196,7 +196,7 @@ def test_interrupted_installation_is_done_anew(study, by, message):
     study.script("pip", f"trap 'exit 1' INT; : >{study.folder}/begun; sleep 60")
     process = study.popen()
     os.killpg(process.pid, by)
-    assert process.communicate(timeout=30)[1] == message and process.returncode != 0
+    assert process.communicate(timeout=120)[1] == message and process.returncode != 0
     study.script("pip", ":")
     assert study.runs() and len(study.calls("-m venv")) == 2
 
@@ -205,7 +205,7 @@ def test_two_starts_at_once_make_one_environment(study):
     study.script("pip", f": >{study.folder}/begun; sleep 1")
     first = study.popen()
     second = study.start()
-    assert "-m ser_utils run" in first.communicate(timeout=30)[0] and "-m ser_utils run" in second.stdout
+    assert "-m ser_utils run" in first.communicate(timeout=120)[0] and "-m ser_utils run" in second.stdout
     assert len(study.calls("-m venv")) == 1 and len(study.calls("-m pip install")) == 2
 
 

@@ -1,9 +1,13 @@
-"""The tests find defects: each one that `planted_defects.py` plants makes a test fail."""
+"""The tests find defects: each one that `planted_defects.py` plants makes its test fail, which passes without it."""
 
-import planted_defects
 import pytest
+from planted_defects import DEFECTS, failures
 
 
-@pytest.mark.parametrize("name", planted_defects.DEFECTS)
+@pytest.mark.parametrize("name", DEFECTS)
 def test_a_planted_defect_is_found(name):
-    assert planted_defects.first_failure(planted_defects.DEFECTS[name])
+    assert set(failures([DEFECTS[name].test], DEFECTS[name])) == {DEFECTS[name].test}
+
+
+def test_a_copy_without_a_defect_passes():
+    assert failures(sorted({defect.test for defect in DEFECTS.values()})) == []
