@@ -18,7 +18,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "describe_left_out",
             "folds_by_seed",
             "held_out",
-            "iter_folds",
             "make_folds",
             "protocol_plan",
             "train_test_overlap",

@@ -12,6 +12,5 @@ __getattr__, __dir__, __all__ = lazy.attach(
     submod_attrs={
         "inputs": ["ensure_extra_corpora", "ensure_files"],
         "parameters": ["versions"],
-        "runner": ["run_study"],
     },
 )
