@@ -1,6 +1,7 @@
 """Training: stacked training gives the results of plain Keras, and the cache returns the same results."""
 
 import functools
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -89,8 +90,11 @@ def test_stacked_training_equals_plain_keras(blobs, model, settings, n_train):
         network, probabilities, _ = fit_plainly(model, x, y, one, batch_size=32)
         start = build_with_seed(1, functools.partial(MODELS[model].build, 5, 3, **settings)).get_weights()
         assert np.abs(done.weights[0] - start[0]).max() > 5e-3, "the weights have changed by more than the tolerance"
-        for ours, theirs in zip(done.weights, network.get_weights(), strict=True):
-            np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+        # A bias before batch normalisation has no effect; Adam scales the rounding error of its gradient to the learning rate.
+        following = itertools.pairwise(network.layers)
+        idle = {layer.bias.path for layer, after in following if isinstance(after, keras.layers.BatchNormalization)}
+        for variable, ours, theirs in zip(network.weights, done.weights, network.get_weights(), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=0.02 if variable.path in idle else 1e-4)
         np.testing.assert_allclose(done.probabilities, probabilities, atol=1e-4)
 
 
