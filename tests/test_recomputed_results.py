@@ -45,7 +45,7 @@ def test_demo_uar_of_a_baseline():
 
 
 def test_demo_uar_of_unseen_speakers():
-    """Without the scaler the network has a UAR of 0.37, with exchanged labels less; another seed changes it by up to 0.03."""
+    """Without the scaler the network has a UAR of 0.37; another seed changes it by up to 0.03."""
     assert uar(experiments.trial("demo", model="mlp")) == pytest.approx(0.679, abs=0.05)
 
 
@@ -53,8 +53,8 @@ def test_demo_uar_of_unseen_speakers():
 def test_a_fold_of_emovo_predicts_as_committed():
     """Train the study's network for unseen speaker f1 (fold 1, seed 0) with the settings and epochs on record.
 
-    On the processor of the committed results the probabilities are equal; others change the last bits of sums, and 60 epochs
-    of training enlarge that.
+    On the processor of the committed results the probabilities are equal; others change the last bits of sums, which training
+    enlarges.
     """
     utterances = corpora.read_utterances(EVIDENCE / "utterances.csv")
     tables = feature_tables(list(utterances.file), root=EMOVO.root, features=["functionals"], variants=[], strengths=STRENGTHS)
