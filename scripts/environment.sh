@@ -56,7 +56,7 @@ make_environment() {
   lock "$base" fcntl.LOCK_NB || { echo "Another start is making .venv; waiting for it ..."; lock "$base" 0 || true; }
   if ! is_ready; then
     trap 'fail "Stopped; the same command starts again."' INT
-    exec 3>&1
+    exec 3> >(grep --line-buffered -Ev "^(Ignoring|Looking|Installing collected|Successfully|  )")  # pip's details
     echo "Making .venv with $("$base" --version): 3 GB, 1 to 3 minutes with a good connection ..."
     attempt "$base" -m venv --clear "$venv"
     attempt "${install[@]}" --require-hashes -r "$study/requirements.lock"

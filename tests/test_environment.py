@@ -27,7 +27,7 @@ case "$*" in
   *) {path} exec {python} "$@" ;;
 esac
 """
-TOOLS = ("bash", "sh", "env", "cat", "cksum", "cp", "dirname", "mkdir", "mktemp", "readlink", "rm", "sleep")
+TOOLS = ("bash", "sh", "env", "cat", "cksum", "cp", "dirname", "grep", "mkdir", "mktemp", "readlink", "rm", "sleep")
 
 
 class Study:
