@@ -215,6 +215,24 @@ def check_protocols(names: list[str]) -> None:
         raise StudyError(f"{found}: expected some of {', '.join(PROTOCOLS)}.")
 
 
+def default_protocols(*, is_own: bool) -> list[str]:
+    """Return the protocols of a run that names none: all; for a corpus of the user's own, those that may be the main one.
+
+    The other protocols show what a flawed or an easier test costs, which is a question about a known corpus.
+    """
+    return [name for name in PROTOCOLS if name in MAIN_PROTOCOLS or not is_own]
+
+
+def seeds_by_protocol(protocols: Iterable[str], *, n_seeds: int, n_seeds_other: int) -> dict[str, list[int]]:
+    """Return the seeds of each protocol: `n_seeds` for the main one, which gives the headline, and fewer for the others.
+
+    Intervals come from the speakers, so a few seeds are enough where a protocol is there for comparison.
+    """
+    names = list(protocols)
+    main = main_protocol(names)
+    return {name: list(range(n_seeds if name == main else min(n_seeds, n_seeds_other))) for name in names}
+
+
 def main_protocol(protocols: Iterable[str]) -> str:
     """Return the protocol of the headline, under which settings are chosen: ``speaker`` if available, else ``clip``.
 

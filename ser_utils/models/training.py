@@ -7,6 +7,7 @@ processes.
 
 import itertools
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 from sklearn.preprocessing import StandardScaler
 
-from ser_utils.core import cache, code_version
+from ser_utils.core import cache, code_version, profile
 from ser_utils.core.parallel import Execution, parallel_map
 from ser_utils.core.progress import progress
 from ser_utils.models.fits import Fit, FitResult, TrainingJob
@@ -79,19 +80,20 @@ def fit_all(
     def add_results(stack: list[list[int]], stack_results: list[FitResult]) -> None:
         results.update(zip(itertools.chain(*stack), stack_results, strict=True))
 
-    missing = []
+    start, missing = time.perf_counter(), []
     for stack in stacks:
         key = _cache_key(model, make_job(stack))
         if (arrays := cache.load("fits", key)) is not None:
             add_results(stack, _from_arrays(arrays))
         else:
             missing.append((stack, key))
+    n_cached = len(results)
     n_jobs = min(joblib.effective_n_jobs(execution.n_jobs), max(1, len(missing)))
     tasks = ((make_job(stack),) for stack, _ in missing)
     trained = progress(
         parallel_map(_train_job, tasks, execution=replace(execution, n_jobs=n_jobs)),
         total=len(fits),
-        done=len(results),
+        done=n_cached,
         size=len,
         desc=desc,
         unit="fit",
@@ -100,6 +102,17 @@ def fit_all(
     for (stack, key), stack_results in zip(missing, trained, strict=True):
         cache.save("fits", key, _to_arrays(stack_results))
         add_results(stack, stack_results)
+    trainings = [results[shared_fits[0]] for stack, _ in missing for shared_fits in stack]
+    profile.record(
+        "fits",
+        name=desc,
+        fits=len(fits),
+        cached=n_cached,
+        trainings=len(trainings),
+        epochs=sum(len(result.history) for result in trainings),
+        core_seconds=round(sum(result.seconds for result in trainings), 3),
+        seconds=round(time.perf_counter() - start, 3),
+    )
     return [results[i] for i in range(len(fits))]
 
 

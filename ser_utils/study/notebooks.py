@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nbformat
 
-from ser_utils.core import paths
+from ser_utils.core import paths, profile
 
 KERNEL = "python3"
 QUIET_KERNEL = [
@@ -79,10 +79,19 @@ def execute_notebook(book: Path, executed: Path, parameters: Mapping) -> str | N
         except Exception as error:  # such as a dead kernel or a full disk: the report must show it
             failed = f"{type(error).__name__}: {error}"
     if executed.exists():
-        nbformat.write(normalise_notebook(nbformat.read(executed, as_version=4)), executed)
+        notebook = nbformat.read(executed, as_version=4)
+        _record_cells(book.stem, notebook)
+        nbformat.write(normalise_notebook(notebook), executed)
     else:
         shutil.copyfile(book, executed)
     return failed
+
+
+def _record_cells(name: str, notebook: nbformat.NotebookNode) -> None:
+    """Record the seconds of each code cell, which papermill has measured, in the profile of the run."""
+    for number, cell in enumerate(notebook.cells):
+        if seconds := cell.metadata.get("papermill", {}).get("duration"):
+            profile.record("cell", notebook=name, cell=number, seconds=seconds, code=cell.source.strip().partition("\n")[0])
 
 
 @contextlib.contextmanager
