@@ -40,6 +40,11 @@ class Data:
         """Whether each row is an original clip, not an augmented variant [shape=(n_rows,), dtype=bool]."""
         return (self.rows.variant == ORIGINAL).to_numpy()
 
+    @property
+    def n_clips(self) -> int:
+        """Number of original clips."""
+        return int(self.is_original.sum())
+
 
 def load_data(
     features: pd.DataFrame, utterances: pd.DataFrame, *, drop: list[str], rename: Mapping[str, str], speaker_norm: str = "none"

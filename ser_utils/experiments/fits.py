@@ -1,7 +1,7 @@
 """Fits of one system: made from folds, trained, and applied to other features."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ from ser_utils.evaluation.leakage import is_extra
 from ser_utils.evaluation.protocols import TEST, VALIDATION
 from ser_utils.experiments.data import Data
 from ser_utils.experiments.systems import System
-from ser_utils.models.registry import Model, build_network, get_model
+from ser_utils.models.registry import Model, build_network, get_model, scaled
 from ser_utils.models.saved_model import with_normalisation
 from ser_utils.models.sequences import pad_sequences
 from ser_utils.models.training import Fit, FitResult, fit_all
@@ -69,9 +69,23 @@ def with_defaults(fits: Mapping[Key, Fit], entry: Model, *, stop_early: bool = F
 
 
 def fit_system(
-    system: System, data: Data, fits: Mapping[Name, Fit], *, batch_size: int, desc: str, execution: Execution = Execution()
+    system: System,
+    data: Data,
+    fits: Mapping[Name, Fit],
+    *,
+    batch_size: int,
+    desc: str,
+    group: Callable[[Name], str] = lambda name: "",
+    execution: Execution = Execution(),
 ) -> dict[Name, TrainedFit]:
     """Train a system's network once per fit; the fits have passed `ser_utils.evaluation.leakage.check_fit`.
+
+    Parameters
+    ----------
+    batch_size : int
+        Rows per training step; 0 for the network's default on a corpus of this size.
+    group : callable
+        Name of a fit to its group, see `ser_utils.models.training.fit_all`.
 
     Returns
     -------
@@ -86,9 +100,10 @@ def fit_system(
         data.y,
         list(fits.values()),
         n_classes=len(data.classes),
-        batch_size=batch_size,
+        batch_size=batch_size or scaled(get_model(system.model), data.n_clips).batch_size,
         execution=execution,
         desc=desc,
+        groups=[group(name) for name in fits],
     )
     return {name: (fit, result) for (name, fit), result in zip(fits.items(), results, strict=True)}
 

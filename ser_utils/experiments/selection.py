@@ -1,20 +1,18 @@
 """Selection of settings and epochs by inner folds, which use nothing but the training rows of a fold."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from ser_utils.core.parallel import Execution
 from ser_utils.core.tables import ORIGINAL
 from ser_utils.evaluation.folds import inner_groups
 from ser_utils.evaluation.leakage import check_fit, is_extra
 from ser_utils.evaluation.protocols import PROTOCOLS
 from ser_utils.experiments.data import Data
-from ser_utils.experiments.fits import Key, TrainedFit, fit_system
-from ser_utils.experiments.systems import System
+from ser_utils.experiments.fits import Key, TrainedFit
 from ser_utils.models.registry import Model
 from ser_utils.models.training import Fit, chosen_epochs
 
@@ -24,15 +22,15 @@ FoldKey = int | Key
 
 @dataclass
 class Selection:
-    """Fits with their settings and epochs, and the inner folds that chose them; empty tables if nothing was chosen."""
+    """Fits with their settings and epochs, and the inner folds that chose them."""
 
     fits: dict[Key, Fit]
-    table: pd.DataFrame = field(default_factory=pd.DataFrame)
+    table: pd.DataFrame
     """Columns fold, test_speaker, settings, epochs, inner_score, chosen; first a column seed if each seed has folds of its
     own."""
-    curves: pd.DataFrame = field(default_factory=pd.DataFrame)
+    curves: pd.DataFrame
     """Learning curves of the inner fits with the chosen settings."""
-    inner: dict[FoldKey, list[TrainedFit]] = field(default_factory=dict)
+    inner: dict[FoldKey, list[TrainedFit]]
     """These inner fits, by `selection_key`."""
 
 
@@ -51,38 +49,41 @@ def selection_key(key: Key, protocol: str) -> FoldKey:
     return key if PROTOCOLS[protocol].is_random else key[1]
 
 
-def select_settings(
-    system: System,
-    data: Data,
-    fits: Mapping[Key, Fit],
-    entry: Model,
-    *,
-    protocol: str,
-    batch_size: int,
-    execution: Execution,
-) -> Selection:
-    """Choose settings and epochs for each fold by inner folds of its training rows.
+def selection_fits(fits: Mapping[Key, Fit], data: Data, entry: Model, *, protocol: str) -> dict[InnerFit, Fit]:
+    """Make the inner fits that choose settings and epochs for each fold of the main protocol.
 
     Each inner fold leaves out one training speaker, or another group (see `ser_utils.evaluation.folds.inner_groups`). Each
-    choice of settings is trained on the rest and scored after each epoch on the original clips that are left out. The choice
-    and the epoch with the highest score are taken: the mean UAR over inner folds and `Model.selection_seeds` seeds, smoothed
-    over five epochs.
+    choice of settings is trained on the rest and scored after each epoch on the original clips that are left out, with
+    `Model.selection_seeds` seeds.
     """
-    keys_by_fold: dict[FoldKey, list[Key]] = {}
-    for key in sorted(fits):
-        keys_by_fold.setdefault(selection_key(key, protocol), []).append(key)
-    deciding = {key for keys in keys_by_fold.values() for key in keys[: entry.selection_seeds]}
-    inner = {
+    deciding = {key for keys in _keys_by_fold(fits, protocol).values() for key in keys[: entry.selection_seeds]}
+    return {
         InnerFit(selection_key(key, protocol), choice, key[0], held_out): replace(fit, settings=settings)
         for key, outer in fits.items()
         if key in deciding
         for choice, settings in enumerate(entry.choices)
         for held_out, fit in inner_fits(outer, data.rows, entry.max_epochs, protocol=protocol).items()
     }
-    desc = f"inner folds {system.model} {system.speaker_norm}"
-    trained = fit_system(system, data, inner, batch_size=batch_size, execution=execution, desc=desc)
+
+
+def _keys_by_fold(fits: Mapping[Key, Fit], protocol: str) -> dict[FoldKey, list[Key]]:
+    """Return the fits that share each selection."""
+    keys_by_fold: dict[FoldKey, list[Key]] = {}
+    for key in sorted(fits):
+        keys_by_fold.setdefault(selection_key(key, protocol), []).append(key)
+    return keys_by_fold
+
+
+def choose_settings(
+    fits: Mapping[Key, Fit], trained: Mapping[InnerFit, TrainedFit], data: Data, entry: Model, *, protocol: str
+) -> Selection:
+    """Choose settings and epochs for each fold by the trained fits of `selection_fits`.
+
+    The choice and the epoch with the highest score are taken: the mean UAR over inner folds and seeds, smoothed over five
+    epochs.
+    """
     chosen, rows, curves, kept = dict(fits), [], [], {}
-    for fold, keys in sorted(keys_by_fold.items()):
+    for fold, keys in sorted(_keys_by_fold(fits, protocol).items()):
         scores = [
             chosen_epochs([result for name, (_, result) in trained.items() if name[:2] == (fold, choice)])
             for choice in range(len(entry.choices))

@@ -3,6 +3,7 @@
 To add one, write a function in `ser_utils.models.networks` and an entry in `MODELS`.
 """
 
+import math
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -20,6 +21,10 @@ NOT_IN_FIT_KEY = {
     *("choices", "search", "selection_seeds"),  # the key has `Fit.settings` and `Fit.seed`
 }
 """Fields of `Model` that are not in the cache key of a fit. A new field is in the key unless it is added here."""
+
+
+REFERENCE_CLIPS = 600
+"""Largest corpus for which the numbers of epochs and the batch sizes of the entries hold; see `scaled`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +58,9 @@ class Model:
     """Values of each setting for random search; see `with_random_search`."""
     selection_seeds: int = 2
     """Number of seeds per inner fold; their mean score decides, and more seeds change little."""
+    stack: int = 6
+    """Number of row networks that are trained side by side (see `ser_utils.models.stacked`). It is constant, so that a network
+    is compiled once. More take less time each if the network is small, but more places of incomplete stacks are wasted."""
     identifier: str = field(default_factory=lambda: uuid.uuid4().hex, init=False, repr=False)
     """Equal for the copies of the entry in other processes, so that each process compiles a network once."""
 
@@ -80,6 +88,7 @@ MODELS = {
         augmented=False,
         choices=({"dropout": 0.5}, {"dropout": 0.3}),
         search={"units": [(64,), (128, 32), (256, 64), (512, 128)], "dropout": [0.2, 0.3, 0.4, 0.5, 0.6, 0.7]},
+        stack=3,
     ),
     "cnn": Model(
         cnn,
@@ -115,6 +124,20 @@ def get_model(name: str) -> Model:
     if name not in MODELS:
         raise StudyError(f"Unknown model {name!r}: expected one of {', '.join(MODELS)}.")
     return MODELS[name]
+
+
+def scaled(entry: Model, n_clips: int) -> Model:
+    """Return the entry for a corpus of `n_clips` recordings: larger batches and fewer epochs beyond `REFERENCE_CLIPS`.
+
+    Both change by the square root of the size, so a fit has as many steps, and its time grows slower than the corpus.
+    """
+    factor = max(1.0, math.sqrt(n_clips / REFERENCE_CLIPS))
+    return replace(
+        entry,
+        batch_size=round(entry.batch_size * factor),
+        max_epochs=round(entry.max_epochs / factor),
+        epochs=round(entry.epochs / factor),
+    )
 
 
 def build_network(name: str, n_features: int, n_classes: int, **settings) -> keras.Model:

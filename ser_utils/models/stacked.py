@@ -5,9 +5,11 @@ step: `tf.vectorized_map` runs the Keras model and its loss over a leading axis 
 updates changes all weights. Each fit has its own rows, weights, batches and stopping point.
 """
 
+import contextlib
 import functools
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -28,25 +30,22 @@ from ser_utils.models.fits import (
 from ser_utils.models.optimizers import reset_optimizer
 from ser_utils.models.registry import Model
 
-STACK = 6
-"""Number of trainings in a stack. It is constant, so that each network is compiled once; larger stacks are hardly faster."""
-
 
 def train_stack(job: TrainingJob) -> list[FitResult]:
-    """Train up to `STACK` networks side by side and return the results of all their fits."""
+    """Train up to `Model.stack` networks side by side and return the results of all their fits."""
     n_trainings = len(job.trainings)
-    trainings = job.trainings + [job.trainings[-1]] * (STACK - n_trainings)  # copies fill an incomplete stack
+    trainings = job.trainings + [job.trainings[-1]] * (job.model.stack - n_trainings)  # copies fill an incomplete stack
     fits = [shared_fits[0] for shared_fits in trainings]
-    stack = _compiled_stack(job.model, job.x.shape[1], job.n_classes, job.batch_size, job.build_settings)
-    start = time.perf_counter()
-    scalers, inputs = _prepare(job, fits)
-    stack.start(fits[0].seed)
     measured_rows = [np.concatenate([fit.measured_rows for fit in shared_fits]) for shared_fits in trainings]
-    best_epochs, histories, validation = _train_epochs(stack, inputs, job, fits, measured_rows)
-    weights = stack.weights()
     tests, _ = _pad_rows([np.concatenate([fit.test for fit in shared_fits]) for shared_fits in trainings], 1)
-    probabilities = stack.predict(inputs.x, tests).numpy()
-    seconds = (time.perf_counter() - start) / n_trainings
+    with _compiled_stack(job.model, job.x.shape[1], job.n_classes, job.batch_size, job.build_settings) as stack:
+        start = time.perf_counter()
+        scalers, inputs = _prepare(job, fits)
+        stack.start(fits[0].seed)
+        best_epochs, histories, validation = _train_epochs(stack, inputs, job, fits, measured_rows)
+        weights = stack.weights()
+        probabilities = stack.predict(inputs.x, tests).numpy()
+        seconds = (time.perf_counter() - start) / n_trainings
     results = []
     for i, shared_fits in enumerate(job.trainings):
         n_epochs = len(histories[i])
@@ -126,29 +125,41 @@ def _pad_rows(rows: list[np.ndarray], multiple: int) -> tuple[tf.Tensor, tf.Tens
     return tf.constant(index), tf.constant(real)
 
 
-@functools.lru_cache(maxsize=8)
-def _compiled_stack(model: Model, n_features: int, n_classes: int, batch_size: int, settings: tuple) -> "Stack":
-    return Stack(model, n_features, n_classes, batch_size, dict(settings))
+_COMPILING = threading.Lock()  # TensorFlow parses sources then, which two threads cannot do at once (cpython issue 106905)
+_idle: dict[tuple, list["Stack"]] = {}
+
+
+@contextlib.contextmanager
+def _compiled_stack(*arguments: object) -> Iterator["Stack"]:
+    """Lend a stack with these arguments to one thread: one that no other thread uses, or a new one."""
+    idle = _idle.setdefault(arguments, [])
+    try:
+        stack = idle.pop()
+    except IndexError:
+        with _COMPILING:
+            stack = Stack(*arguments)
+    yield stack
+    idle.append(stack)
 
 
 class Stack:
-    """Weights of `STACK` networks with the same architecture along a leading axis, and the compiled functions on them."""
+    """Weights of `Model.stack` networks with the same architecture along a leading axis, and the compiled functions on them."""
 
-    def __init__(self, entry: Model, n_features: int, n_classes: int, batch_size: int, settings: Mapping):
-        self.batch_size = batch_size
-        self.build = functools.partial(entry.build, n_features, n_classes, **settings)
+    def __init__(self, entry: Model, n_features: int, n_classes: int, batch_size: int, settings: tuple):
+        self.size, self.batch_size = entry.stack, batch_size
+        self.build = functools.partial(entry.build, n_features, n_classes, **dict(settings))
         self.smoothing = entry.label_smoothing
         self.network = self.build()
-        self.trainable = [keras.Variable(np.stack([v] * STACK)) for v in self.network.trainable_variables]
-        self.state = [tf.Variable(np.stack([v] * STACK)) for v in self.network.non_trainable_variables]
+        self.trainable = [keras.Variable(np.stack([v] * self.size)) for v in self.network.trainable_variables]
+        self.state = [tf.Variable(np.stack([v] * self.size)) for v in self.network.non_trainable_variables]
         self.optimizer = entry.optimizer()
         self.optimizer.build(self.trainable)
         # One trace for any number of rows: tracing takes seconds, more than the training of such a network.
-        x, y = tf.TensorSpec([STACK, None, n_features]), tf.TensorSpec([None, n_classes])
-        rows, weights = tf.TensorSpec([STACK, None], tf.int32), tf.TensorSpec([STACK, None])
+        x, y = tf.TensorSpec([self.size, None, n_features]), tf.TensorSpec([None, n_classes])
+        rows, weights = tf.TensorSpec([self.size, None], tf.int32), tf.TensorSpec([self.size, None])
         signature = [x, y, weights, rows, weights, rows]
-        self.epoch = tf.function(self._epoch, input_signature=signature)
-        self.predict = tf.function(self._predict, input_signature=[x, rows])
+        self.epoch = tf.function(self._epoch, input_signature=signature).get_concrete_function()
+        self.predict = tf.function(self._predict, input_signature=[x, rows]).get_concrete_function()
 
     @functools.cache  # noqa: B019  (there are few seeds, and the cache lives as long as the stack)
     def _initial_values(self, seed: int) -> list[np.ndarray]:
@@ -182,7 +193,7 @@ class Stack:
         """Return the weights of each fit, in the order of `keras.Model.weights`."""
         variables = [*self.network.trainable_variables, *self.network.non_trainable_variables]
         by_path = {v.path: s.numpy() for v, s in zip(variables, [*self.trainable, *self.state], strict=True)}
-        return [[by_path[v.path][i] for v in self.network.weights] for i in range(STACK)]
+        return [[by_path[v.path][i] for v in self.network.weights] for i in range(self.size)]
 
     def _epoch(self, x, y, class_weights, order, real, validation):
         """Train one epoch of each fit.
@@ -190,7 +201,7 @@ class Stack:
         Returns its mean loss and accuracy [shape=(n_fits,)], and the probabilities of its validation rows after the epoch
         [shape=(n_fits, n_rows, n_classes)].
         """
-        loss, correct = tf.zeros(STACK), tf.zeros(STACK)
+        loss, correct = tf.zeros(self.size), tf.zeros(self.size)
         for start in tf.range(0, tf.shape(order)[1], self.batch_size):
             rows, counts = order[:, start : start + self.batch_size], real[:, start : start + self.batch_size]
             weight = counts * tf.gather(class_weights, rows, batch_dims=1)

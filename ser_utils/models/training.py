@@ -6,9 +6,7 @@ processes.
 """
 
 import itertools
-import threading
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import joblib
@@ -22,11 +20,10 @@ from ser_utils.core.progress import progress
 from ser_utils.models.fits import Fit, FitResult, TrainingJob
 from ser_utils.models.registry import MODELS
 from ser_utils.models.sequences import train_sequences
-from ser_utils.models.stacked import STACK, train_stack
+from ser_utils.models.stacked import train_stack
 
 SCALER_ATTRIBUTES = ("mean_", "var_", "scale_", "n_samples_seen_", "n_features_in_")
 """The state of a fitted StandardScaler."""
-_TRAINING_LOCK = threading.Lock()
 
 
 def fit_all(
@@ -39,6 +36,7 @@ def fit_all(
     batch_size: int = 0,
     execution: Execution = Execution(),
     desc: str = "fits",
+    groups: Sequence[str] = (),
 ) -> list[FitResult]:
     """Train a network for each fit. The fits must have passed `ser_utils.evaluation.leakage.check_fit`.
 
@@ -62,6 +60,9 @@ def fit_all(
         Processes or cluster.
     desc : str
         Label of the progress bar.
+    groups : sequence of str
+        Group of each fit; one for all if empty. Fits of different groups are not in one stack, so that a run with fewer groups
+        finds the same stacks in the cache.
 
     Returns
     -------
@@ -70,7 +71,8 @@ def fit_all(
     """
     entry = MODELS[model]
     batch_size = batch_size or entry.batch_size
-    stacks = _make_stacks(fits, batch_size, size=1 if entry.sequences else STACK)
+    groups = groups or [""] * len(fits)
+    stacks = _make_stacks(fits, groups, batch_size, size=1 if entry.sequences else entry.stack)
     results: dict[int, FitResult] = {}
 
     def make_job(stack: list[list[int]]) -> TrainingJob:
@@ -80,20 +82,20 @@ def fit_all(
     def add_results(stack: list[list[int]], stack_results: list[FitResult]) -> None:
         results.update(zip(itertools.chain(*stack), stack_results, strict=True))
 
-    start, missing = time.perf_counter(), []
+    missing = []
     for stack in stacks:
         key = _cache_key(model, make_job(stack))
         if (arrays := cache.load("fits", key)) is not None:
             add_results(stack, _from_arrays(arrays))
         else:
             missing.append((stack, key))
-    n_cached = len(results)
+    cached = set(results)
     n_jobs = min(joblib.effective_n_jobs(execution.n_jobs), max(1, len(missing)))
     tasks = ((make_job(stack),) for stack, _ in missing)
     trained = progress(
-        parallel_map(_train_job, tasks, execution=replace(execution, n_jobs=n_jobs)),
+        parallel_map(_train_job, tasks, execution=replace(execution, n_jobs=n_jobs), threads=not entry.sequences),
         total=len(fits),
-        done=n_cached,
+        done=len(cached),
         size=len,
         desc=desc,
         unit="fit",
@@ -102,25 +104,26 @@ def fit_all(
     for (stack, key), stack_results in zip(missing, trained, strict=True):
         cache.save("fits", key, _to_arrays(stack_results))
         add_results(stack, stack_results)
-    trainings = [results[shared_fits[0]] for stack, _ in missing for shared_fits in stack]
-    profile.record(
-        "fits",
-        name=desc,
-        fits=len(fits),
-        cached=n_cached,
-        trainings=len(trainings),
-        epochs=sum(len(result.history) for result in trainings),
-        core_seconds=round(sum(result.seconds for result in trainings), 3),
-        seconds=round(time.perf_counter() - start, 3),
-    )
+    for group in dict.fromkeys(groups):
+        own = [i for i, name in enumerate(groups) if name == group]
+        trainings = [
+            results[shared_fits[0]] for stack, _ in missing for shared_fits in stack if groups[shared_fits[0]] == group
+        ]
+        profile.record(
+            "fits",
+            name=f"{desc} {group}".strip(),
+            fits=len(own),
+            cached=len(cached.intersection(own)),
+            trainings=len(trainings),
+            epochs=sum(len(result.history) for result in trainings),
+            core_seconds=round(sum(result.seconds for result in trainings), 3),
+        )
     return [results[i] for i in range(len(fits))]
 
 
 def _train_job(job: TrainingJob) -> list[FitResult]:
-    """Train one stack; the threads of a process do this one at a time, because they share the compiled networks."""
-    train = train_sequences if job.model.sequences else train_stack
-    with _TRAINING_LOCK:
-        return train(job)
+    """Train one stack, or one sequence network."""
+    return train_sequences(job) if job.model.sequences else train_stack(job)
 
 
 def chosen_epochs(inner: list[FitResult]) -> tuple[int, float]:
@@ -143,30 +146,35 @@ def chosen_epochs(inner: list[FitResult]) -> tuple[int, float]:
 # Sharing and stacking
 
 
-def _share_trainings(fits: list[Fit]) -> list[list[int]]:
+def _share_trainings(fits: list[Fit], groups: Sequence[str]) -> list[list[int]]:
     """Group the numbers of fits that differ only in validation and test rows, which one training serves.
 
     For example, the inner fit that leaves out speaker b within the fold of speaker a has the same training rows as the
     inner fit that leaves out a within the fold of b.
     """
-    groups: dict[str, list[int]] = {}
-    for i, fit in enumerate(fits):
-        groups.setdefault(fit.training_key(), []).append(i)
-    return list(groups.values())
+    shared: dict[tuple, list[int]] = {}
+    for i, (fit, group) in enumerate(zip(fits, groups, strict=True)):
+        shared.setdefault((group, fit.training_key()), []).append(i)
+    return list(shared.values())
 
 
-def _make_stacks(fits: list[Fit], batch_size: int, *, size: int) -> list[list[list[int]]]:
-    """Group the shared trainings of fits into stacks of up to `size` with equal settings, steps per epoch and seed.
+def _make_stacks(fits: list[Fit], groups: Sequence[str], batch_size: int, *, size: int) -> list[list[list[int]]]:
+    """Divide the shared trainings of each group into stacks of up to `size` with equal settings, steps per epoch and seed.
 
     The seed is equal because the stack draws one dropout mask for all its networks, as each would draw with this seed alone.
-    The number of steps is equal so that no network gets an empty step.
+    The number of steps is equal so that no network gets an empty step. A stack trains until its last network has ended, so
+    networks with similar numbers of epochs are together. The longest stacks come first, so that all cores end at about the
+    same time.
     """
-    groups: dict[tuple, list[list[int]]] = {}
-    for shared_fits in _share_trainings(fits):
+    alike: dict[tuple, list[list[int]]] = {}
+    for shared_fits in sorted(
+        _share_trainings(fits, groups), key=lambda shared_fits: fits[shared_fits[0]].epochs, reverse=True
+    ):
         fit = fits[shared_fits[0]]
-        key = (fit.seed, -(-len(fit.train) // batch_size), tuple(sorted(fit.settings.items())))
-        groups.setdefault(key, []).append(shared_fits)
-    return [group[start : start + size] for group in groups.values() for start in range(0, len(group), size)]
+        key = (groups[shared_fits[0]], fit.seed, -(-len(fit.train) // batch_size), tuple(sorted(fit.settings.items())))
+        alike.setdefault(key, []).append(shared_fits)
+    stacks = [part[start : start + size] for part in alike.values() for start in range(0, len(part), size)]
+    return sorted(stacks, key=lambda stack: fits[stack[0][0]].epochs * len(fits[stack[0][0]].train), reverse=True)
 
 
 def _select_rows(job: TrainingJob) -> TrainingJob:
