@@ -88,10 +88,9 @@ def fit_all(
         else:
             missing.append((stack, key))
     n_cached = len(results)
-    n_jobs = min(joblib.effective_n_jobs(execution.n_jobs), max(1, len(missing)))
     tasks = ((make_job(stack),) for stack, _ in missing)
     trained = progress(
-        parallel_map(_train_job, tasks, execution=replace(execution, n_jobs=n_jobs)),
+        parallel_map(_train_job, tasks, execution=execution),
         total=len(fits),
         done=n_cached,
         size=len,
