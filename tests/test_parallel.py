@@ -58,10 +58,13 @@ def functions():
         time.sleep(1.1)  # so long after the one before, loky looks at the memory
         return os.getpid()
 
-    return walk, refuse, burn, grow
+    def die(i):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    return walk, refuse, burn, grow, die
 
 
-walk, refuse, burn, grow = functions()
+walk, refuse, burn, grow, die = functions()
 
 
 @in_each_way
@@ -102,12 +105,6 @@ def test_processes_are_started_once():
     assert run(1, 0) == {os.getpid()}
     assert run(2, 0) < workers
     assert run(2, 0, 0) == workers
-
-
-def test_fewer_stacks_than_processes_start_no_other_processes(monkeypatch):
-    used = []
-    monkeypatch.setattr(training, "parallel_map", lambda function, tasks, *, execution: used.append(execution) or map(len, tasks))
-    monkeypatch.setattr(training.cache, "save", lambda *_: None)
 
 
 LEAVES = """
@@ -338,7 +335,9 @@ def test_a_worker_with_another_version_of_the_study_is_refused(cluster, tmp_path
     try:
         assert cluster.has(3)
         for _ in ("known to the client before", "new to it"):
-            with pytest.raises(StudyError, match="^1 of 3 workers have another version of the study or its packages, first tcp://"):
+            with pytest.raises(
+                StudyError, match="^1 of 3 workers have another version of the study or its packages, first tcp://"
+            ):
                 list(burned(cluster, 12))
             parallel.connect.cache_clear()
     finally:
@@ -354,24 +353,34 @@ def test_a_study_that_was_changed_since_it_was_loaded_does_not_use_a_cluster(clu
         parallel.connect(cluster.address)
 
 
+def test_a_cluster_whose_workers_have_all_died_is_not_waited_for_without_end(cluster, monkeypatch):
+    results = burned(cluster, 9)
+    next(results)
+    for worker in cluster.workers:  # with the results that wait there
+        cluster.kill(worker)
+    monkeypatch.setattr(parallel, "WAIT_S", 1)
+    with pytest.raises(StudyError, match=f"^The scheduler at {cluster.address} had no workers for 1 s: start some"):
+        list(results)
+
+
 def test_a_cluster_without_workers_or_scheduler_is_refused_with_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(parallel, "CONNECT_S", 1)
     monkeypatch.setattr(parallel, "WAIT_S", 1)
     monkeypatch.setenv("SER_PROGRESS", str(tmp_path / "shown"))
     own = Cluster(tmp_path, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
     try:
-        with pytest.raises(StudyError, match=f"^The scheduler at {own.address} had no workers for 1 s: start some with `dask w"):
+        with pytest.raises(StudyError, match=f"^The scheduler at {own.address} had no workers for 1 s: start some with `dask"):
             next(burned(own, 1))
         assert f"no workers at {own.address}: waiting up to 1 s for one" in (tmp_path / "shown").read_text()
         monkeypatch.setattr(parallel, "WAIT_S", 60)
         own.add_worker()
         assert len(list(burned(own, 1))) == 1
-        with pytest.raises(StudyError, match="^Each of 1 workers died with the same task, last tcp://.+ start fewer workers on a"):
-            list(parallel.parallel_map(os.kill, [(0, signal.SIGKILL)], execution=Execution(scheduler=own.address)))
+        with pytest.raises(StudyError, match="^Each of 1 workers died with the same task, last tcp://.+ start fewer workers"):
+            list(parallel.parallel_map(die, [(0,)], execution=Execution(scheduler=own.address)))
         results = burned(own, 9)
         next(results)
         own.kill(own.started[0])
-        with pytest.raises(StudyError, match=f"^The scheduler at {own.address} does not answer any more: start it and its"):
+        with pytest.raises(StudyError, match=f"^The scheduler at {own.address} does not answer any more: start it and the"):
             list(results)
     finally:
         for process in own.started[::-1]:

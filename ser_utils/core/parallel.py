@@ -6,7 +6,6 @@ The notebook parameter ``SCHEDULER`` is the address of the cluster's scheduler; 
 import collections
 import contextlib
 import functools
-import importlib
 import itertools
 import logging
 import os
@@ -83,22 +82,6 @@ def parallel_map(
     return pool(joblib.delayed(function)(*task) for task in tasks)
 
 
-def start_workers(module: str, execution: Execution) -> None:
-    """Start the processes of this machine and let each import a module, in the background.
-
-    Later calls of `parallel_map` with the same number of processes use them.
-    """
-    n_jobs = 1 if execution.scheduler else joblib.effective_n_jobs(execution.n_jobs)
-    if n_jobs > 1:
-        imports = functools.partial(parallel_map, _import, [(module,)] * n_jobs, execution=execution)
-        threading.Thread(target=lambda: collections.deque(imports(), maxlen=0), daemon=True).start()
-
-
-def _import(module: str) -> None:
-    """Import a module, which itself could not be returned to another process."""
-    importlib.import_module(module)
-
-
 def _prepare_worker(parent: int) -> None:
     """Make this worker exit soon after its parent, and not before; it would wait for minutes after the parent is killed.
 
@@ -151,7 +134,8 @@ def connect(scheduler: str):
     """Return a client of the cluster, after checking that it has workers, and all with this version of the study."""
     client = _open_client(scheduler)
     try:
-        _count_threads(client)
+        if not _count_threads(client):
+            _wait_for_worker(client)
         _check_workers(client)
     except StudyError:
         client.close()
@@ -168,32 +152,42 @@ def _map_on_cluster(function: Callable[..., Result], tasks: Iterator[tuple], sch
     from distributed import wait
     from distributed.protocol import pickle
 
-    client, version, futures = connect(scheduler), _version(), collections.deque()
+    client, call, futures = connect(scheduler), _versioned_call(_version()), collections.deque()
     while True:
-        pending = [future for future in futures if not future.done()]
-        n_threads = _count_threads(client)
+        n_threads, pending = _count_threads(client), [future for future in futures if not future.done()]
         n_new = max(0, min(2 * n_threads - len(pending), 4 * n_threads - len(futures)))
         for task in itertools.islice(tasks, n_new):
-            # as bytes, because the scheduler reads the arguments, which needs memory and all modules of the study
-            futures.append(client.submit(_call, version, pickle.dumps((function, task)), pure=False))
+            # as bytes, because the scheduler reads the arguments, which needs memory and the modules of the study
+            futures.append(client.submit(call, pickle.dumps((function, task)), pure=False))
             pending.append(futures[-1])
-        if not futures:
-            return
-        if futures[0].done():
+        if futures and futures[0].done():
             yield _result(futures.popleft(), client)
+        elif not n_threads:
+            _wait_for_worker(client)
+        elif not futures:
+            return
         else:
             with client.as_current(), contextlib.suppress(TimeoutError):
                 wait(pending, timeout=POLL_S, return_when="FIRST_COMPLETED")
 
 
-def _call(version: str | None, call: bytes) -> object:
-    """Call a function with the arguments of a task, on a worker with the version of the study that the client has."""
-    from distributed.protocol import pickle
+def _versioned_call(version: str | None) -> Callable[[bytes], object]:
+    """Make a function that calls another with the arguments of a task, on a worker with this version of the study.
 
-    if version is None or _version() != version:
-        raise StudyError("A worker has another version of the study.")
-    function, task = pickle.loads(call)
-    return function(*task)
+    Defined inside of another and with its own imports, it goes by value, also to a worker or scheduler without the study.
+    """
+
+    def call(pickled: bytes) -> object:
+        from distributed.protocol import pickle
+
+        from ser_utils.core import parallel
+
+        if version is None or parallel._version() != version:
+            raise parallel.StudyError("A worker has another version of the study.")
+        function, task = pickle.loads(pickled)
+        return function(*task)
+
+    return call
 
 
 def _result(future, client) -> object:
@@ -201,7 +195,12 @@ def _result(future, client) -> object:
     from distributed.scheduler import KilledWorker
 
     try:
-        return future.result()
+        return future.result(timeout=WAIT_S)
+    except TimeoutError:
+        if future.status == "error":  # the task's own
+            raise
+        _wait_for_worker(client)  # the last worker died with the result just before
+        return _result(future, client)
     except KilledWorker as error:
         raise StudyError(
             f"Each of {error.allowed_failures + 1} workers died with the same task, last {error.last_worker.address}: it may "
@@ -213,22 +212,25 @@ def _result(future, client) -> object:
 
 
 def _count_threads(client) -> int:
-    """Return the number of threads of all workers, after waiting for a worker if there is none."""
+    """Return the number of threads of all workers."""
+    try:
+        return sum(client.nthreads().values())
+    except OSError as error:
+        connect.cache_clear()
+        address = client.scheduler.address
+        raise StudyError(f"The scheduler at {address} does not answer any more: start it and the study again.") from error
+
+
+def _wait_for_worker(client) -> None:
+    """Wait until the cluster has a worker."""
     scheduler = client.scheduler.address
     try:
-        if not client.nthreads():
-            with waiting(f"no workers at {scheduler}: waiting up to {WAIT_S} s for one"):
-                client.wait_for_workers(1, timeout=WAIT_S)
-        return max(1, sum(client.nthreads().values()))
+        with waiting(f"no workers at {scheduler}: waiting up to {WAIT_S} s for one"):
+            client.wait_for_workers(1, timeout=WAIT_S)
     except TimeoutError as error:
         raise StudyError(
             f"The scheduler at {scheduler} had no workers for {WAIT_S} s: start some with `dask worker {scheduler} "
             "--nthreads 1` and run the study again."
-        ) from error
-    except OSError as error:
-        connect.cache_clear()
-        raise StudyError(
-            f"The scheduler at {scheduler} does not answer any more: start it and its workers again, and run the study again."
         ) from error
 
 
