@@ -171,6 +171,7 @@ def test_another_service_is_no_scheduler(greeting):
 
 def test_a_run_with_the_address_of_a_silent_server_ends_before_anything_is_computed(capsys, monkeypatch):
     monkeypatch.setattr(runner, "execute_notebook", lambda *_, **__: pytest.fail("something ran"))
+    monkeypatch.setattr(parallel, "CONNECT_S", 1)
     with listening() as address:
         assert __main__.main(["run", "demo", "--set", f'SCHEDULER="{address}"']) == 1
     shown = capsys.readouterr().err
