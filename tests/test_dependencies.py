@@ -18,7 +18,6 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DECLARED = {Requirement(line).name for line in PROJECT["dependencies"]}
 LOCK = (ROOT / "requirements.lock").read_text()
 NOT_IMPORTED = {
-    "dask": "commands of a cluster, and a backend of joblib by its name",
     "import-linter": "a command, which test_imports runs",
     "ipykernel": "the kernel of the notebooks",
     "jupyterlab": "opens the notebooks; test_jupyterlab starts it",

@@ -45,10 +45,26 @@ def functions():
             raise StudyError(f"Clip {i} cannot be read.")
         return i
 
-    return walk, refuse
+    def burn(i, seconds):
+        from distributed import get_worker
+
+        until = time.thread_time() + seconds
+        while time.thread_time() < until:
+            pass
+        return get_worker().address, np.random.default_rng(i).bytes(9)
+
+    def grow(size):
+        sys.grown = b"x" * size
+        time.sleep(1.1)  # so long after the one before, loky looks at the memory
+        return os.getpid()
+
+    def die(i):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    return walk, refuse, burn, grow, die
 
 
-walk, refuse = functions()
+walk, refuse, burn, grow, die = functions()
 
 
 @in_each_way
@@ -77,6 +93,18 @@ def test_errors_of_a_task_and_of_making_the_tasks_are_raised(way):
         list(parallel.parallel_map(refuse, ((i,) for i in range(6)), **way))
     with pytest.raises(OSError, match="unplugged"):
         list(parallel.parallel_map(refuse, tasks(), **way))
+
+
+def test_processes_are_started_once():
+    def run(n_jobs, *sizes):
+        return set(parallel.parallel_map(grow, ((size,) for size in sizes), execution=Execution(n_jobs)))
+
+    workers = run(2, 0, 0)
+    assert len(workers) == 2 and os.getpid() not in workers
+    assert run(2, 500_000_000, 500_000_000) == workers
+    assert run(1, 0) == {os.getpid()}
+    assert run(2, 0) < workers
+    assert run(2, 0, 0) == workers
 
 
 LEAVES = """
@@ -143,6 +171,7 @@ def test_another_service_is_no_scheduler(greeting):
 
 def test_a_run_with_the_address_of_a_silent_server_ends_before_anything_is_computed(capsys, monkeypatch):
     monkeypatch.setattr(runner, "execute_notebook", lambda *_, **__: pytest.fail("something ran"))
+    monkeypatch.setattr(parallel, "CONNECT_S", 1)
     with listening() as address:
         assert __main__.main(["run", "demo", "--set", f'SCHEDULER="{address}"']) == 1
     shown = capsys.readouterr().err
@@ -155,9 +184,10 @@ def test_a_run_with_the_address_of_a_silent_server_ends_before_anything_is_compu
 class Cluster:
     """A Dask scheduler and workers in processes of their own, on ports that are free."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, **environment):
         self.folder, self.started, self.workers = folder, [], []
-        self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", "scheduler.json", "--no-dashboard")
+        arguments = ["--host", "127.0.0.1", "--port", "0", "--scheduler-file", "scheduler.json", "--no-dashboard"]
+        self._start("scheduler", *arguments, **environment)
         self.address = _wait(lambda: json.loads((folder / "scheduler.json").read_text())["address"])
 
     def _start(self, *arguments, **environment) -> subprocess.Popen:
@@ -236,19 +266,32 @@ def features_of(root, scheduler=""):
     return {name: table.to_csv(float_format="%.9g") for name, table in tables.items()}
 
 
-@pytest.mark.parametrize("visible", [True, False], ids=["folder visible to workers", "folder not visible"])
-def test_features_are_the_same_on_a_cluster(cluster, monkeypatch, tmp_path, visible):
-    sent = []
-
-    def noting(function, tasks, **how):
-        return parallel.parallel_map(function, (sent.append(task[1]) or task for task in tasks), **how)
-
-    monkeypatch.setattr(extraction, "parallel_map", noting)
+def test_features_are_the_same_on_a_cluster_that_does_not_see_the_audio(cluster, monkeypatch):
     monkeypatch.chdir(DEMO.parent)
-    root = DEMO if visible else Path("demo")  # relative, and the workers are in another folder
-    there = features_of(root, cluster.address)
-    assert sent == [None if visible else (DEMO / file).read_bytes() for file in FILES]
+    there = features_of(Path("demo"), cluster.address)  # relative, and the workers are in another folder
     assert there == features_of(DEMO)
+
+
+def burned(cluster, n, seconds=0.2):
+    """Results of tasks of so many seconds on a cluster."""
+    return parallel.parallel_map(burn, ((i, seconds) for i in range(n)), execution=Execution(scheduler=cluster.address))
+
+
+def test_workers_come_and_go(cluster):
+    n, seconds = 24, 0.2
+    cluster.kill(cluster.workers[0])  # when one thread is left, no task may run in the client
+    assert cluster.has(1)
+    results, used = [], time.process_time()
+    for result in burned(cluster, n, seconds):
+        results.append(result)
+        if len(results) == 2:
+            cluster.fill()
+        if len(results) == 8:
+            cluster.kill(cluster.workers[0])
+    used = time.process_time() - used
+    assert [data for _, data in results] == [np.random.default_rng(i).bytes(9) for i in range(n)]
+    assert len({address for address, _ in results}) == 2
+    assert used < n * seconds / 2
 
 
 def test_fits_are_the_same_on_a_cluster_that_loses_a_worker(cluster, monkeypatch):
@@ -288,16 +331,20 @@ def test_a_worker_with_another_version_of_the_study_is_refused(cluster, tmp_path
     else:
         package.mkdir()
         (package / "__init__.py").write_text("raise ImportError('not this one')")
+    assert len(list(burned(cluster, 2))) == 2
     other = cluster.add_worker(PYTHONPATH=str(tmp_path))
     try:
         assert cluster.has(3)
-        parallel.connect.cache_clear()
-        with pytest.raises(StudyError, match="^1 of 3 workers have another version of the study or its packages, first tcp://"):
-            parallel.connect(cluster.address)
+        for _ in ("known to the client before", "new to it"):
+            with pytest.raises(
+                StudyError, match="^1 of 3 workers have another version of the study or its packages, first tcp://"
+            ):
+                list(burned(cluster, 12))
+            parallel.connect.cache_clear()
     finally:
         cluster.kill(other)
     assert cluster.has(2)
-    assert len(parallel.run_on_workers(cluster.address, os.getpid)) == 2
+    assert len(list(burned(cluster, 2))) == 2
 
 
 def test_a_study_that_was_changed_since_it_was_loaded_does_not_use_a_cluster(cluster, monkeypatch):
@@ -307,10 +354,35 @@ def test_a_study_that_was_changed_since_it_was_loaded_does_not_use_a_cluster(clu
         parallel.connect(cluster.address)
 
 
-def test_a_cluster_without_workers_is_refused_with_what_to_do(tmp_path):
-    empty = Cluster(tmp_path)
+def test_a_cluster_whose_workers_have_all_died_is_not_waited_for_without_end(cluster, monkeypatch):
+    results = burned(cluster, 9)
+    next(results)
+    for worker in cluster.workers:  # with the results that wait there
+        cluster.kill(worker)
+    monkeypatch.setattr(parallel, "WAIT_S", 1)
+    with pytest.raises(StudyError, match=f"^The scheduler at {cluster.address} had no workers for 1 s: start some"):
+        list(results)
+
+
+def test_a_cluster_without_workers_or_scheduler_is_refused_with_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(parallel, "CONNECT_S", 1)
+    monkeypatch.setattr(parallel, "WAIT_S", 1)
+    monkeypatch.setenv("SER_PROGRESS", str(tmp_path / "shown"))
+    own = Cluster(tmp_path, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
     try:
-        with pytest.raises(StudyError, match=f"The scheduler at {empty.address} has no workers: start some with `dask worker"):
-            next(parallel.parallel_map(walk, [(0, 1)], execution=Execution(scheduler=empty.address)))
+        with pytest.raises(StudyError, match=f"^The scheduler at {own.address} had no workers for 1 s: start some with `dask"):
+            next(burned(own, 1))
+        assert f"no workers at {own.address}: waiting up to 1 s for one" in (tmp_path / "shown").read_text()
+        monkeypatch.setattr(parallel, "WAIT_S", 60)
+        own.add_worker()
+        assert len(list(burned(own, 1))) == 1
+        with pytest.raises(StudyError, match="^Each of 1 workers died with the same task, last tcp://.+ start fewer workers"):
+            list(parallel.parallel_map(die, [(0,)], execution=Execution(scheduler=own.address)))
+        results = burned(own, 9)
+        next(results)
+        own.kill(own.started[0])
+        with pytest.raises(StudyError, match=f"^The scheduler at {own.address} does not answer any more: start it and the"):
+            list(results)
     finally:
-        empty.kill(empty.started[0])
+        for process in own.started[::-1]:
+            own.kill(process)

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
 from ser_utils.core import cache, paths
-from ser_utils.core.parallel import Execution
+from ser_utils.core.parallel import Execution, parallel_map
 from ser_utils.evaluation.leakage import LeakError
 from ser_utils.models import training
 from ser_utils.models.backend import build_with_seed, keras
@@ -152,6 +152,13 @@ def test_results_are_the_same_for_one_process_or_two(blobs, model):
     for alone, spread in zip(one, two, strict=True):
         np.testing.assert_array_equal(alone.probabilities, spread.probabilities)
     assert np.abs(one[0].probabilities - one[1].probabilities).max() > 1e-3, "another seed"
+
+
+def test_fewer_stacks_than_processes_use_the_processes_that_are_there(blobs, monkeypatch):
+    used = []
+    monkeypatch.setattr(training, "parallel_map", lambda *tasks, execution: used.append(execution) or parallel_map(*tasks))
+    fit(*blobs, [Fit(train=np.arange(100), seed=0, epochs=1)], n_jobs=3)
+    assert used == [Execution(3)]  # another number would stop processes or start new ones
 
 
 def test_a_scaler_fitted_on_other_rows_is_an_error(blobs, monkeypatch):

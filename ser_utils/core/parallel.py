@@ -3,8 +3,10 @@
 The notebook parameter ``SCHEDULER`` is the address of the cluster's scheduler; if it is empty, tasks run on this machine.
 """
 
+import collections
 import contextlib
 import functools
+import itertools
 import logging
 import os
 import socket
@@ -16,13 +18,23 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 import joblib
+from joblib.externals.loky import process_executor
 
 from ser_utils.core import code_version
 from ser_utils.core.errors import StudyError
+from ser_utils.core.progress import waiting
 
 Result = TypeVar("Result")
 CONNECT_S = 5
-"""Seconds to wait for the answer of a scheduler, and as many again for its first worker."""
+"""Seconds to wait for the answer of a scheduler."""
+WAIT_S = 120
+"""Seconds to wait for a worker when a cluster has none."""
+POLL_S = 1
+"""Seconds after which to look for workers that have joined a cluster, while none of the tasks is done."""
+IDLE_S = 3600
+"""Seconds after which an idle worker process ends; joblib's 300 are less than some cells take in the parent."""
+GROWTH = 2_000_000_000
+"""Bytes of memory by which a worker process may grow before it is replaced."""
 
 
 @dataclass(frozen=True)
@@ -55,29 +67,27 @@ def parallel_map(
     Raises
     ------
     StudyError
-        The scheduler does not answer, has no workers, or has workers with another version of the study.
+        The scheduler does not answer, has no workers for `WAIT_S`, or has workers with another version of the study; or a
+        task has ended several workers.
     """
-    n_jobs = execution.n_jobs
     if execution.scheduler:
-        backend = joblib.parallel_config(backend="dask", client=connect(execution.scheduler))
-    elif joblib.effective_n_jobs(n_jobs) == 1:
+        return _map_on_cluster(function, iter(tasks), execution.scheduler)
+    if joblib.effective_n_jobs(execution.n_jobs) == 1:
         return (function(*task) for task in tasks)
-    elif threads:
-        backend = joblib.parallel_config(backend="threading", n_jobs=n_jobs)
-    else:
-        backend = joblib.parallel_config(backend="loky", n_jobs=n_jobs, initializer=_exit_with_parent, initargs=(os.getpid(),))
-    with backend:
+    # With the same options in each call, loky keeps its processes; by default, the number of BLAS threads follows `n_jobs`.
+    processes = {"initializer": _prepare_worker, "initargs": (os.getpid(),), "idle_worker_timeout": IDLE_S}
+    options = {"backend": "threading"} if threads else {"backend": "loky", "inner_max_num_threads": 1, **processes}
+    with joblib.parallel_config(n_jobs=execution.n_jobs, **options):
         pool = joblib.Parallel(return_as="generator")
-    return pool(joblib.delayed(_call)(function, task) for task in tasks)
+    return pool(joblib.delayed(function)(*task) for task in tasks)
 
 
-def _call(function: Callable[..., Result], task: tuple) -> Result:
-    """Call a function with a task as one argument: joblib would store separate arrays on one worker, and lose them with it."""
-    return function(*task)
+def _prepare_worker(parent: int) -> None:
+    """Make this worker exit soon after its parent, and not before; it would wait for minutes after the parent is killed.
 
-
-def _exit_with_parent(parent: int) -> None:
-    """Make this worker exit soon after its parent; else it would wait for minutes after the parent is killed."""
+    loky replaces a worker that has grown by 300 MB, which it takes for a leak; the import of TensorFlow alone takes 600 MB.
+    """
+    process_executor._MAX_MEMORY_LEAK_SIZE = GROWTH
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -99,9 +109,12 @@ def check_address(scheduler: str) -> None:
 
 
 def _open_client(scheduler: str):
+    import dask
     from distributed import Client
 
     logging.getLogger("distributed").setLevel("CRITICAL")  # no messages about workers that join or leave
+    logging.getLogger("distributed.client").setLevel("CRITICAL")  # which has a level of its own
+    dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TiB"})  # tasks hold their arrays on purpose
     try:
         parts = urlsplit(scheduler)
         with socket.create_connection((parts.hostname, parts.port), timeout=CONNECT_S) as connection:
@@ -118,29 +131,122 @@ def _open_client(scheduler: str):
 
 @functools.lru_cache(maxsize=1)
 def connect(scheduler: str):
-    """Return a client of the cluster, after checking that all its workers have this version of the study.
+    """Return a client of the cluster, after checking that it has workers, and all with this version of the study."""
+    client = _open_client(scheduler)
+    try:
+        if not _count_threads(client):
+            _wait_for_worker(client)
+        _check_workers(client)
+    except StudyError:
+        client.close()
+        raise
+    return client
+
+
+def _map_on_cluster(function: Callable[..., Result], tasks: Iterator[tuple], scheduler: str) -> Iterator[Result]:
+    """Yield results as `parallel_map` does, from all workers that are there, also those that join later.
+
+    The scheduler holds each task until its result is here. So it gives the tasks and lost results of a worker that dies to
+    another. Each thread of the cluster has a task to do and one to come; besides, as many results may wait for earlier ones.
+    """
+    from distributed import wait
+    from distributed.protocol import pickle
+
+    client, call, futures = connect(scheduler), _versioned_call(_version()), collections.deque()
+    while True:
+        n_threads, pending = _count_threads(client), [future for future in futures if not future.done()]
+        n_new = max(0, min(2 * n_threads - len(pending), 4 * n_threads - len(futures)))
+        for task in itertools.islice(tasks, n_new):
+            # as bytes, because the scheduler reads the arguments, which needs memory and the modules of the study
+            futures.append(client.submit(call, pickle.dumps((function, task)), pure=False))
+            pending.append(futures[-1])
+        if futures and futures[0].done():
+            yield _result(futures.popleft(), client)
+        elif not n_threads:
+            _wait_for_worker(client)
+        elif not futures:
+            return
+        else:
+            with client.as_current(), contextlib.suppress(TimeoutError):
+                wait(pending, timeout=POLL_S, return_when="FIRST_COMPLETED")
+
+
+def _versioned_call(version: str | None) -> Callable[[bytes], object]:
+    """Make a function that calls another with the arguments of a task, on a worker with this version of the study.
+
+    Defined inside of another and with its own imports, it goes by value, also to a worker or scheduler without the study.
+    """
+
+    def call(pickled: bytes) -> object:
+        from distributed.protocol import pickle
+
+        from ser_utils.core import parallel
+
+        if version is None or parallel._version() != version:
+            raise parallel.StudyError("A worker has another version of the study.")
+        function, task = pickle.loads(pickled)
+        return function(*task)
+
+    return call
+
+
+def _result(future, client) -> object:
+    """Return the result of a task, or raise its error."""
+    from distributed.scheduler import KilledWorker
+
+    try:
+        return future.result(timeout=WAIT_S)
+    except TimeoutError:
+        if future.status == "error":  # the task's own
+            raise
+        _wait_for_worker(client)  # the last worker died with the result just before
+        return _result(future, client)
+    except KilledWorker as error:
+        raise StudyError(
+            f"Each of {error.allowed_failures + 1} workers died with the same task, last {error.last_worker.address}: it may "
+            "need more memory than a worker has, so start fewer workers on a machine and run the study again."
+        ) from error
+    except Exception:
+        _check_workers(client)  # one of another version, or without the study, may fail in any way
+        raise
+
+
+def _count_threads(client) -> int:
+    """Return the number of threads of all workers."""
+    try:
+        return sum(client.nthreads().values())
+    except OSError as error:
+        connect.cache_clear()
+        address = client.scheduler.address
+        raise StudyError(f"The scheduler at {address} does not answer any more: start it and the study again.") from error
+
+
+def _wait_for_worker(client) -> None:
+    """Wait until the cluster has a worker."""
+    scheduler = client.scheduler.address
+    try:
+        with waiting(f"no workers at {scheduler}: waiting up to {WAIT_S} s for one"):
+            client.wait_for_workers(1, timeout=WAIT_S)
+    except TimeoutError as error:
+        raise StudyError(
+            f"The scheduler at {scheduler} had no workers for {WAIT_S} s: start some with `dask worker {scheduler} "
+            "--nthreads 1` and run the study again."
+        ) from error
+
+
+def _check_workers(client) -> None:
+    """Check that all workers have this version of the study.
 
     Dask's own check of versions only warns, and does not see the sources of the study.
     """
-    client = _open_client(scheduler)
-    with contextlib.suppress(TimeoutError):
-        client.wait_for_workers(1, timeout=CONNECT_S)
     version, versions = _version(), client.run(_version, on_error="return")  # without the study, a worker returns an error
-    others = [address for address, other in versions.items() if other != version or version is None]
-    if versions and not others:
-        return client
-    client.close()
-    if versions:
+    here = client.nthreads()  # a worker that has just died returns an error, too
+    others = [address for address, other in versions.items() if address in here and (version is None or other != version)]
+    if others:
         raise StudyError(
-            f"{len(others)} of {len(versions)} workers have another version of the study or its packages, first {others[0]}: "
+            f"{len(others)} of {len(here)} workers have another version of the study or its packages, first {others[0]}: "
             "start the study and all workers again, from the same commit and lock."
         )
-    raise StudyError(f"The scheduler at {scheduler} has no workers: start some with `dask worker {scheduler} --nthreads 1`.")
-
-
-def run_on_workers(scheduler: str, function: Callable[..., Result], *args: object) -> list[Result]:
-    """Call a function on each worker of the cluster, and return the results."""
-    return list(connect(scheduler).run(function, *args).values())
 
 
 def _version() -> str | None:

@@ -15,8 +15,8 @@ from threadpoolctl import threadpool_limits
 from ser_utils.core import cache, code_version
 from ser_utils.core.audio import AudioError, read_audio, resample_and_mix
 from ser_utils.core.errors import StudyError
-from ser_utils.core.parallel import Execution, parallel_map, run_on_workers
-from ser_utils.core.paths import file_hash, file_hashes
+from ser_utils.core.parallel import Execution, parallel_map
+from ser_utils.core.paths import file_hashes
 from ser_utils.core.progress import progress, waiting
 from ser_utils.core.tables import FRAMES, ORIGINAL
 from ser_utils.features.augmentation import AUGMENTATIONS, Augmentation, augment, check_strengths, check_variants, depends_on
@@ -134,7 +134,7 @@ def feature_tables(
     seed : int
         Seed of the augmentation.
     execution : Execution
-        Processes or cluster. Audio is sent to cluster workers that do not find the same files in `root`.
+        Processes or cluster. Audio is sent to the workers of a cluster, where `root` may not exist.
 
     Returns
     -------
@@ -196,10 +196,8 @@ def _compute(
         return
     with waiting("loading librosa's kernels (compiling them, the first time on a machine, takes 20 s)"):
         warm_up()
-    scheduler, first = execution.scheduler, recordings[0].path
-    send = bool(scheduler) and set(run_on_workers(scheduler, file_hash, first)) != {file_hash(first)}
     tasks = (
-        (recordings[i], recordings[i].path.read_bytes() if send else None, cells, strengths, seed)
+        (recordings[i], recordings[i].path.read_bytes() if execution.scheduler else None, cells, strengths, seed)
         for i, cells in missing.items()
     )
     rows = parallel_map(clip_features, tasks, execution=execution)

@@ -90,10 +90,9 @@ def fit_all(
         else:
             missing.append((stack, key))
     cached = set(results)
-    n_jobs = min(joblib.effective_n_jobs(execution.n_jobs), max(1, len(missing)))
     tasks = ((make_job(stack),) for stack, _ in missing)
     trained = progress(
-        parallel_map(_train_job, tasks, execution=replace(execution, n_jobs=n_jobs), threads=not entry.sequences),
+        parallel_map(_train_job, tasks, execution=execution, threads=not entry.sequences),
         total=len(fits),
         done=len(cached),
         size=len,
