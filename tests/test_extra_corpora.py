@@ -22,6 +22,7 @@ from ser_utils.experiments.selection import inner_fits, inner_groups_of_corpus
 from ser_utils.experiments.systems import System
 from ser_utils.features.registry import FEATURE_SETS, feature_file_name, write_features
 from ser_utils.models import baselines
+from ser_utils.models.corpus_scaler import CorpusScaler
 from ser_utils.models.fits import standardise
 from ser_utils.study import inputs, notebooks, runner, stages
 
@@ -258,7 +259,7 @@ def test_baselines_choose_on_speakers_of_the_corpus_itself(main, extra):
 
 def test_the_scaler_of_a_baseline_leaves_marked_rows_alone():
     x = np.array([[1.0, 10.0, 0], [3.0, 30.0, 0], [0.5, -0.5, 1]])
-    scaled = baselines.CorpusScaler().fit(x).transform(x)
+    scaled = CorpusScaler().fit(x).transform(x)
     np.testing.assert_allclose(scaled, [[-1, -1], [1, 1], [0.5, -0.5]])
 
 

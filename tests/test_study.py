@@ -64,13 +64,16 @@ def test_parameters_of_the_committed_notebooks_are_typed_and_explained():
         assert isinstance(value, parameters.TYPES[entry["type"]]), f"the default of {name} is not of its type"
 
 
-def test_a_parameter_has_one_default_in_all_notebooks():
+def test_parameters_are_those_that_papermill_reads_and_have_one_default_in_all_notebooks():
     from papermill import inspect_notebook
 
-    defaults = {}
+    read = {}
     for book in notebooks.list_notebooks():
-        for name, parameter in inspect_notebook(str(book)).items():
-            assert defaults.setdefault(name, parameter["default"]) == parameter["default"], f"{name} differs in {book.name}"
+        for name, found in inspect_notebook(str(book)).items():
+            entry = {"type": found["inferred_type_name"], "default": found["default"], "help": found["help"]}
+            assert read.setdefault(name, entry | {"notebooks": []}).items() >= {"default": entry["default"]}.items(), name
+            read[name]["notebooks"].append(book.stem)
+    assert read == parameters.known_parameters()
 
 
 @pytest.mark.parametrize(

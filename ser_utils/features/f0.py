@@ -15,7 +15,6 @@ import numba
 import numpy as np
 import scipy.fft
 from scipy.special import betainc
-from scipy.stats import boltzmann
 
 from ser_utils.core.audio import level_dbfs
 from ser_utils.features import short_time
@@ -160,6 +159,8 @@ def _trough_probabilities(frame: np.ndarray, lag: np.ndarray, height: np.ndarray
 @functools.cache
 def _priors() -> np.ndarray:
     """Return the prior of a trough by its rank and the number of troughs below a threshold [shape=(MAX_LAG, 1 + MAX_LAG)]."""
+    from scipy.stats import boltzmann
+
     rank, count = np.ogrid[:MAX_LAG, 1 : MAX_LAG + 1]
     return np.pad(boltzmann.pmf(rank, BOLTZMANN, count), ((0, 0), (1, 0)))
 

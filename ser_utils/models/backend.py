@@ -29,11 +29,12 @@ librosa.resample  # noqa: B018
 with _silent_stderr():
     import keras
     import tensorflow as tf
+    from keras import layers, ops
     from keras.src.random import seed_generator
 
     tf.get_logger().setLevel("ERROR")
 
-__all__ = ["build_with_seed", "keras", "tf"]
+__all__ = ["build_with_seed", "keras", "layers", "ops", "tf"]
 
 # Determinism must be enabled before the first computation. The number of threads is fixed, because it changes the order of
 # sums and thereby the last bits of results. More threads do not make such small networks faster.

@@ -1,6 +1,9 @@
 """Listing, executing and normalising the notebooks."""
 
+from __future__ import annotations
+
 import contextlib
+import json
 import logging
 import os
 import re
@@ -9,10 +12,12 @@ import sys
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-
-import nbformat
+from typing import TYPE_CHECKING
 
 from ser_utils.core import paths, profile
+
+if TYPE_CHECKING:
+    import nbformat
 
 KERNEL = "python3"
 QUIET_KERNEL = [
@@ -26,9 +31,29 @@ def list_notebooks() -> list[Path]:
     return sorted(paths.NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 
 
+def read_notebook(book: Path) -> dict:
+    """The JSON of a notebook, with the source of each cell as one text. Importing nbformat, which also validates, takes 1 s."""
+    notebook = json.loads(book.read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        cell["source"] = "".join(cell["source"])
+    return notebook
+
+
+def code_cells(notebook: dict) -> list[str]:
+    """The sources of the code cells of a notebook from `read_notebook`."""
+    return [cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def read_title(book: Path) -> str:
+    """The first heading of level one of a notebook, or the stem of its file name."""
+    prose = "\n".join(cell["source"] for cell in read_notebook(book)["cells"] if cell["cell_type"] == "markdown")
+    heading = re.search(r"^# +(.+)$", prose, re.MULTILINE)
+    return heading.group(1) if heading else book.stem
+
+
 def about(book: Path) -> dict:
     """The ``ser`` metadata of a notebook: which files it reads and writes, and its entry in the index."""
-    return nbformat.read(book, as_version=4).metadata.get("ser", {})
+    return read_notebook(book)["metadata"].get("ser", {})
 
 
 def written_files(book: Path) -> list[str]:
@@ -38,7 +63,7 @@ def written_files(book: Path) -> list[str]:
 
 def expand_names(names: Iterable[str]) -> list[str]:
     """File names in which ``features_*`` stands for the tables of all registered feature sets."""
-    from ser_utils.features.registry import FEATURE_SETS, feature_file_name  # importing librosa takes seconds
+    from ser_utils.features.registry import FEATURE_SETS, feature_file_name  # with numba, which only this needs
 
     tables = [feature_file_name(name) for name in FEATURE_SETS]
     return [file for name in names for file in (tables if name == "features_*" else [name])]
@@ -56,6 +81,7 @@ def execute_notebook(book: Path, executed: Path, parameters: Mapping) -> str | N
     parameters : mapping
         JSON values by name; every name must be in the notebook.
     """
+    import nbformat
     from papermill import execute_notebook
     from papermill.exceptions import PapermillExecutionError
 
@@ -116,6 +142,8 @@ def _terminal() -> str:
 
 def normalise_notebook(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Remove what differs between runs from an executed notebook: times, random ids, papermill's metadata."""
+    import nbformat
+
     notebook.metadata = nbformat.from_dict(
         {
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": KERNEL},

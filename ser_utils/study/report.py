@@ -8,12 +8,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import nbformat
 from nbconvert import HTMLExporter
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor, Preprocessor
 from nbformat import NotebookNode
 
 from ser_utils.core.paths import write_aside
+from ser_utils.study.notebooks import read_title
 
 TEMPLATES = Path(__file__).parent / "templates"
 HEADING = re.compile(r'<h([23]) id="(.+?)">(.+?)<a class="anchor-link"')
@@ -61,14 +61,6 @@ def render_index(html: Path, **values: object) -> None:
     sentence, image, alt, status); and tables, rows of names and values by heading. Images are data URIs.
     """
     _write(html, _exporter().environment.get_template("run.html.j2").render(resources=values))
-
-
-def read_title(notebook: Path) -> str:
-    """Return the first heading of level one of a notebook, or the stem of its file name."""
-    cells = nbformat.read(notebook, as_version=4).cells
-    prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-    heading = re.search(r"^# +(.+)$", prose, re.MULTILINE)
-    return heading.group(1) if heading else notebook.stem
 
 
 def _exporter() -> HTMLExporter:

@@ -10,11 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import nbformat
-
 from ser_utils import corpora
 from ser_utils.core import code_version, paths
 from ser_utils.core.paths import file_hash, file_hashes
+from ser_utils.study.notebooks import code_cells, read_notebook
 
 EXECUTION = ("N_JOBS", "SCHEDULER")
 """Parameters that decide where to compute and change no result."""
@@ -88,13 +87,12 @@ class Stage:
 
     def current_inputs(self) -> dict[str, object]:
         """Everything that the results of the notebook depend on, as hashes."""
-        notebook = nbformat.read(self.book, as_version=4)
-        about = notebook.metadata.get("ser", {})
-        cells = [(cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in notebook.cells]
-        code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+        notebook = read_notebook(self.book)
+        about, code = notebook["metadata"].get("ser", {}), "\n".join(code_cells(notebook))
+        cells = [(cell["cell_type"], cell["source"], cell["metadata"].get("tags", [])) for cell in notebook["cells"]]
         package_files = [path for path in sorted(paths.PACKAGE.rglob("*")) if path.suffix not in (".py", ".pyc")]
         inputs = {
-            "notebook": _hash_json([cells, dict(about)]),
+            "notebook": _hash_json([cells, about]),
             "parameters": {name: value for name, value in self.parameters.items() if name not in EXECUTION},
             "code": code_version.version(*code_version.imported(code), "ser_utils.study.report"),
             "templates": _hash_json([(path.name, file_hash(path)) for path in package_files]),
