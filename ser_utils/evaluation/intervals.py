@@ -65,6 +65,6 @@ def over_speakers(table: pd.DataFrame, value: str, by: list[str]) -> pd.DataFram
     """
     rows = []
     for keys, part in table.groupby(by, sort=False):
-        low, high = bootstrap_interval(part[value].to_numpy()) if len(part) > 1 else (np.nan, np.nan)
+        low, high = bootstrap_interval(part[value].to_numpy(float)) if len(part) > 1 else (np.nan, np.nan)
         rows.append({**dict(zip(by, keys, strict=True)), value: part[value].mean(), "low": low, "high": high})
     return pd.DataFrame(rows)
