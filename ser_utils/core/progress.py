@@ -1,8 +1,8 @@
 """Progress of long work, on the terminal, below a running cell or in a log, but not in reports or saved notebooks.
 
-The environment variable ``SER_PROGRESS`` sets where: ``off`` for nowhere; the path of a terminal for bars; or ``lines:`` and the
-path of a file, to which a line a minute is appended. The runner sets one of the latter two. If it is unset, as in JupyterLab,
-bars appear below the running cell.
+The environment variable ``SER_PROGRESS`` sets where: ``off`` for nowhere; the path of a terminal for bars; or ``lines:`` and
+the path of a file, to which a line a minute is appended. The runner sets one of the latter two. If it is unset, as in
+JupyterLab, bars appear below the running cell.
 """
 
 import contextlib

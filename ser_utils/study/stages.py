@@ -32,6 +32,8 @@ class Stage:
     """The parameters that are set; the notebook has the defaults."""
     files_before: dict[str, int] = field(default_factory=dict)
     inputs: dict[str, object] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)
+    """Hashes of the files that the notebook has written, and of its page."""
 
     @property
     def marker(self) -> Path:
@@ -73,17 +75,22 @@ class Stage:
         self.files_before = {name: path.stat().st_mtime_ns for name, path in self._files().items()}
         self.inputs = self.current_inputs()
 
-    def end(self) -> None:
-        """Write the marker, after the notebook has run and its page is rendered."""
+    def record_results(self) -> None:
+        """Record what the notebook has written, after it has run and before the next one starts."""
         files = self._files().items()
-        written = {name: file_hash(path) for name, path in files if self.files_before.get(name) != path.stat().st_mtime_ns}
+        self.written = {name: file_hash(path) for name, path in files if self.files_before.get(name) != path.stat().st_mtime_ns}
+
+    def end(self) -> None:
+        """Write the marker, after the page is rendered; by then the next notebook may be running."""
+        written = self.written | {f"reports/{self.page.name}": file_hash(self.page)}
         paths.write_json(self.marker, {"depends_on": self.inputs, "left": written})
 
     def _files(self) -> dict[str, Path]:
-        """Results and pages of the run, by name relative to the folder of the run."""
-        folders = {"out": paths.OUT / self.run, "reports": paths.REPORTS / self.run}
-        all_paths = [(kind, folder, path) for kind, folder in folders.items() for path in folder.rglob("[!.]*")]
-        return {f"{kind}/{path.relative_to(folder)}": path for kind, folder, path in all_paths if path.is_file()}
+        """Results of the run, and this stage's executed notebook and page, by name relative to the folder of the run."""
+        out, executed = paths.OUT / self.run, self.marker.parent
+        results = [path for path in out.rglob("[!.]*") if path.parent != executed or path.name == self.book.name]
+        files = {f"out/{path.relative_to(out)}": path for path in results if path.is_file()}
+        return files | ({f"reports/{self.page.name}": self.page} if self.page.exists() else {})
 
     def current_inputs(self) -> dict[str, object]:
         """Everything that the results of the notebook depend on, as hashes."""
