@@ -1,4 +1,4 @@
-"""The pages of a run: one per notebook, and the index."""
+"""The pages of a run: one per notebook (`ser_utils.study.report`), and the index."""
 
 import base64
 import json
@@ -12,6 +12,8 @@ from ser_utils.evaluation.texts import headline_text, interval_label, unit_label
 from ser_utils.study.notebooks import about, list_notebooks, read_title
 from ser_utils.study.parameters import known_parameters, versions
 
+TEMPLATES = Path(__file__).parent / "templates" / "report"
+
 
 def render_notebook(executed: Path, run: str, failed: str | None, banner: str) -> None:
     """Render an executed notebook as a page of the run's reports; `banner` is a notice at its top."""
@@ -24,14 +26,12 @@ def render_notebook(executed: Path, run: str, failed: str | None, banner: str) -
 
 def write_run_index(run: str, corpus: str, parameters: Mapping, failures: Mapping[str, str]) -> Path:
     """Write ``index.html`` of a run: headline, key figure, a card per notebook, parameters and versions."""
-    from ser_utils.study import report
-
     out, entry = paths.out_dir(run), corpora.get_corpus(corpus)
     has_results = not failures and (out / "metrics.csv").exists()
     headline, key_figure = _results(out) if has_results else ("The run stopped before there was a result.", None)
     set_values = {name: json.dumps(value) for name, value in parameters.items()}
     index = paths.reports_dir(run) / "index.html"
-    report.render_index(
+    render_index(
         index,
         title=f"Speech emotion recognition on {entry.title}",
         headline=headline,
@@ -46,6 +46,19 @@ def write_run_index(run: str, corpus: str, parameters: Mapping, failures: Mappin
         },
     )
     return index
+
+
+def render_index(html: Path, **values: object) -> None:
+    """Write the index of a run from the variables of the template ``run.html.j2``, without nbconvert, which is slow to import.
+
+    They are the texts title, headline, failed and banner; key_figure (image, alt, caption) or None; cards (title, href,
+    sentence, image, alt, status); and tables, rows of names and values by heading. Images are data URIs.
+    """
+    from jinja2 import Environment, FileSystemLoader
+
+    page = Environment(loader=FileSystemLoader(TEMPLATES)).get_template("run.html.j2").render(resources=values)
+    with paths.write_aside(html) as aside:
+        aside.write_text(page, encoding="utf-8", newline="\n")
 
 
 def _results(out: Path) -> tuple[str, dict]:
