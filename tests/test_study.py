@@ -1,6 +1,8 @@
 """The runner and the command line: wrong settings are refused before anything runs, and a failure is shown."""
 
 import json
+import os
+import re
 
 import nbformat
 import pytest
@@ -167,6 +169,43 @@ def test_a_failed_notebook_has_a_page_and_later_ones_have_none(small_study, caps
     index = (paths.REPORTS / "demo" / "index.html").read_text()
     assert "FAILED" in index and "not run" in index
     assert "The level is wrong: turn it down." in capsys.readouterr().out
+
+
+def test_a_profile_lists_slow_cells_fits_and_what_a_notebook_takes_besides(small_study, capsys):
+    fits = "from ser_utils.core.profile import record\nimport time; time.sleep(0.7)\n"
+    fits += "record('fits', name='inner folds mlp', fits=6, cached=2, trainings=2, epochs=80, core_seconds=3, seconds=2.04)"
+    small_study(fits)
+    assert __main__.main(["run", "demo", "--profile"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    cells = lines[lines.index(["notebook", "cell", "seconds", "code"]) :]
+    assert [row[0] for row in cells[1:4]] == ["01_first", "02_second", "02_second"]
+    assert cells[2][1] == "3" and 0.7 <= float(cells[2][2]) < 5 and cells[2][3:5] == ["from", "ser_utils.core.profile"]
+    assert cells[1][2:] == cells[3][2:] == ["kernel", "start,", "page"] and float(cells[3][1]) > 0.2
+    assert ["inner", "folds", "mlp", "6", "2", "2", "80", "2.0", "1.5"] in lines
+    assert __main__.main(["run", "demo", "--profile"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("unchanged") == 2 and "seconds" not in out, "nothing was computed"
+
+
+def test_without_a_terminal_a_long_notebook_prints_lines(small_study, capsys, monkeypatch):
+    monkeypatch.delenv("SER_PROGRESS")
+    code = "from ser_utils.core import progress as module\nmodule.INTERVAL_S = 0\n"
+    small_study(code + "_ = list(module.progress(range(3), total=3, desc='inner folds mlp', unit='fit'))")
+    assert runner.run_study("demo") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[lines.index("02_second ... ") + 1] == "02_second: inner folds mlp, 1 of 3 fits, under 1 min left"
+    assert lines[lines.index("02_second ... ") + 3] == "02_second: inner folds mlp, 3 of 3 fits, under 1 min left"
+    assert re.fullmatch(r"02_second \.\.\. \d+ s", lines[lines.index("02_second ... ") + 4])
+    assert "of 3 fits" not in (paths.REPORTS / "demo" / "02_second.html").read_text()
+    assert "SER_PROGRESS" not in os.environ
+
+
+def test_progress_that_the_user_has_switched_off_stays_off(small_study, capsys, monkeypatch):
+    monkeypatch.setenv("SER_PROGRESS", "off")
+    small_study("import os\nprint('shown:', os.environ['SER_PROGRESS'])")
+    assert runner.run_study("demo") == 0
+    assert "shown: off" in (paths.REPORTS / "demo" / "02_second.html").read_text()
+    assert [line for line in capsys.readouterr().out.splitlines() if line.endswith("... ")] == []
 
 
 def test_a_kernel_that_dies_is_a_failure(small_study):

@@ -71,8 +71,8 @@ class _Lines:
                 return
             _last_line = now
             left = (now - self.start) / max(1, self.done - self.skipped) * (self.total - self.done)
-            minutes = f"{max(1, round(left / 60))} min left"
-            print(f"{self.desc}, {self.done} of {self.total} {self.unit}s, {minutes}", file=self.file, flush=True)
+            minutes = f"{round(left / 60)} min" if left >= 60 else "under 1 min"
+            print(f"{self.desc}, {self.done} of {self.total} {self.unit}s, {minutes} left", file=self.file, flush=True)
 
     def begin(self, first: str) -> None:
         """Lines are about units that are done."""

@@ -21,14 +21,14 @@ def cell_table(path: Path) -> pd.DataFrame:
     Returns
     -------
     pd.DataFrame [columns=notebook, cell, seconds, code]
-        `code` is the first line of the cell.
+        `code` is the start of the cell's first line.
     """
     notebooks, cells = profile.read(path, "notebook"), profile.read(path, "cell")
     cells = cells[cells.notebook.isin(notebooks.notebook)]  # not those that a notebook has run, within one of its own cells
     rest = notebooks.set_index("notebook").seconds - cells.groupby("notebook").seconds.sum()
     rest = rest.reset_index().assign(cell="", code="kernel start, page")
     table = pd.concat([cells[cells.seconds >= MIN_S], rest]).sort_values("notebook", kind="stable", ignore_index=True)
-    return table[["notebook", "cell", "seconds", "code"]].round({"seconds": 1})
+    return table.assign(code=table.code.str[:60])[["notebook", "cell", "seconds", "code"]].round({"seconds": 1})
 
 
 def fit_table(path: Path) -> pd.DataFrame:
@@ -48,4 +48,8 @@ def print_tables(path: Path) -> None:
     """Print both tables; a run in which nothing had to be computed has none."""
     for kind, table in (("cell", cell_table), ("fits", fit_table)):
         if path.exists() and len(profile.read(path, kind)):
-            print(f"\n{table(path).fillna('').to_string(index=False)}", flush=True)
+            texts = table(path).fillna("").map(str)
+            widths = {name: max(len(name), texts[name].str.len().max()) for name in texts}
+            rows = [texts.columns, *texts.itertuples(index=False)]
+            lines = [" ".join(map(str.ljust, row, widths.values())).rstrip() for row in rows]
+            print("", *lines, sep="\n", flush=True)
