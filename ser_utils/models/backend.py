@@ -6,8 +6,6 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 
-import librosa
-
 
 @contextlib.contextmanager
 def _silent_stderr() -> Iterator[None]:
@@ -21,10 +19,6 @@ def _silent_stderr() -> Iterator[None]:
         os.dup2(stderr, 2)
         os.close(stderr)
 
-
-# On first use, librosa looks up its caller among all loaded modules. After TensorFlow has loaded thousands of them, this takes
-# 20 s in a notebook. Therefore librosa is used once before TensorFlow is imported.
-librosa.resample  # noqa: B018
 
 with _silent_stderr():
     import keras
