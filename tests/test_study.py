@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import time
 
 import nbformat
+import psutil
 import pytest
 
 from ser_utils import __main__
@@ -212,6 +214,25 @@ def test_a_kernel_that_dies_is_a_failure(small_study):
     small_study("import os\nos._exit(9)")
     assert runner.run_study("demo") == 1
     assert "FAILED" in (paths.REPORTS / "demo" / "02_second.html").read_text()
+
+
+def test_a_kernel_ends_with_its_idle_workers_and_removes_what_they_share(small_study, tmp_path, capfd):
+    book, seen = paths.NOTEBOOKS / "02_second.ipynb", tmp_path / "seen"
+    small_study(
+        "import atexit, joblib, pathlib, psutil\n"
+        f"seen = pathlib.Path({str(seen)!r})\n"
+        "_ = atexit.register(lambda: seen.write_text(f'{seen.read_text()}ended'))\n"
+        "_ = joblib.Parallel(2)(joblib.delayed(abs)(i) for i in range(2))\n"
+        "_ = seen.write_text(' '.join(str(child.pid) for child in psutil.Process().children()) + ' ')"
+    )
+    assert notebooks.execute_notebook(book, paths.OUT / book.name, {}) is None
+    *pids, end = seen.read_text().split()
+    assert len(pids) > 2 and end == "ended", "two workers and joblib's resource tracker; the kernel was not killed"
+    deadline = time.monotonic() + 20
+    while any(psutil.pid_exists(int(pid)) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(psutil.pid_exists(int(pid)) for pid in pids)
+    assert "leaked" not in capfd.readouterr().err
 
 
 def test_executed_notebooks_are_the_same_bytes_each_time(small_study):

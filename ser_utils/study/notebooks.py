@@ -23,6 +23,7 @@ KERNEL = "python3"
 QUIET_KERNEL = [
     "--IPKernelApp.log_level=50",  # no warning that the connection to a local kernel is not encrypted
     "--IPKernelApp.exec_lines=__import__('logging').getLogger('asyncio').setLevel('CRITICAL')",  # no messages at its end
+    "--IPKernelApp.exec_lines=__import__('ser_utils.study.kernel_end').study.kernel_end.end_at_once()",
 ]
 
 
