@@ -75,7 +75,7 @@ def test_parameters_are_those_that_papermill_reads_and_have_one_default_in_all_n
     for book in notebooks.list_notebooks():
         for name, found in inspect_notebook(str(book)).items():
             entry = {"type": found["inferred_type_name"], "default": found["default"], "help": found["help"]}
-            assert read.setdefault(name, entry | {"notebooks": []}).items() >= {"default": entry["default"]}.items(), name
+            assert read.setdefault(name, entry | {"notebooks": []})["default"] == found["default"], f"{name} in {book.name}"
             read[name]["notebooks"].append(book.stem)
     assert read == parameters.known_parameters()
 
