@@ -60,7 +60,7 @@ def corpus(tmp_path):
 def tables_of(files=FILES, variants=("noise", "shift"), n_jobs=1, features=("original38",), **how):
     how = {"root": DEMO, "strengths": STRENGTHS, "seed": 0} | how
     return extraction.feature_tables(
-        list(files), features=list(features), variants=list(variants), execution=Execution(n_jobs), **how
+        list(files), features=list(features), variants=variants, execution=Execution(n_jobs), **how
     )
 
 
@@ -122,6 +122,18 @@ def test_several_sets_at_once_equal_one_at_a_time():
     for name in SETS:
         alone = table_of(FILES[:2], features=name, variants=["noise"])
         pd.testing.assert_frame_equal(together[name], alone, check_exact=True)
+
+
+def test_each_set_has_its_variants():
+    by_set = {"original38": [], "functionals": ["shift", "noise"]}
+    made = tables_of(FILES[:2], features=["original38", "functionals"], variants=by_set)
+    assert {name: table.variant.tolist() for name, table in made.items()} == {
+        "original38": [ORIGINAL] * 2,
+        "functionals": [ORIGINAL, "shift", "noise"] * 2,
+    }
+    alone = table_of(FILES[:2], features="functionals", variants=["noise"])
+    noisy = made["functionals"].query("variant == 'noise'").reset_index(drop=True)
+    pd.testing.assert_frame_equal(noisy, alone.query("variant == 'noise'").reset_index(drop=True), check_exact=True)
 
 
 def test_same_bytes_for_one_process_and_two(tmp_path):

@@ -110,7 +110,7 @@ def feature_tables(
     *,
     root: Path,
     features: Sequence[str],
-    variants: list[str],
+    variants: list[str] | Mapping[str, list[str]],
     strengths: Mapping,
     seed: int = 0,
     execution: Execution = Execution(-1),
@@ -127,8 +127,9 @@ def feature_tables(
         Folder of the corpus.
     features : sequence of str
         Names in `ser_utils.features.registry.FEATURE_SETS`.
-    variants : list of str
-        Names in `ser_utils.features.augmentation.AUGMENTATIONS`. The original is always added as the first variant.
+    variants : list of str, or mapping of str to list of str
+        Names in `ser_utils.features.augmentation.AUGMENTATIONS`, for all feature sets or by feature set. The original is
+        always added as the first variant.
     strengths : mapping of str to float
         See `ser_utils.features.augmentation.STRENGTHS`.
     seed : int
@@ -148,13 +149,15 @@ def feature_tables(
         A feature set or an augmentation is unknown, a strength is out of range, or a recording is missing or not usable.
     """
     feature_sets = {name: get_feature_set(name) for name in features}
-    check_variants(variants)
+    by_set = variants if isinstance(variants, Mapping) else dict.fromkeys(features, variants)
+    for names in by_set.values():
+        check_variants(names)
     check_strengths(strengths)
-    variants = [ORIGINAL, *variants]
-    cells = [Cell(name, v, entry, AUGMENTATIONS.get(v)) for name, entry in feature_sets.items() for v in variants]
+    by_set = {name: [ORIGINAL, *names] for name, names in by_set.items()}
+    cells = [Cell(name, v, entry, AUGMENTATIONS.get(v)) for name, entry in feature_sets.items() for v in by_set[name]]
     recordings = [Recording(root, *pair) for pair in zip(files, file_hashes(root, files), strict=True)]
-    values = {name: _empty(entry, len(files), len(variants)) for name, entry in feature_sets.items()}
-    rows = {cell: values[cell.features][:, variants.index(cell.variant)] for cell in cells}  # views into `values`
+    values = {name: _empty(entry, len(files), len(by_set[name])) for name, entry in feature_sets.items()}
+    rows = {cell: values[cell.features][:, by_set[cell.features].index(cell.variant)] for cell in cells}  # views into `values`
     missing: dict[int, list[Cell]] = {}
     for (i, recording), cell in itertools.product(enumerate(recordings), cells):
         cached = cache.load("features", cell.cache_key(recording, strengths, seed))
@@ -166,7 +169,7 @@ def feature_tables(
         for cell, row in zip(missing[i], computed, strict=True):
             cache.save("features", cell.cache_key(recordings[i], strengths, seed), {"row": row})
             rows[cell][i] = row
-    return {name: _table(files, variants, entry, values[name]) for name, entry in feature_sets.items()}
+    return {name: _table(files, by_set[name], entry, values[name]) for name, entry in feature_sets.items()}
 
 
 def _empty(entry: FeatureSet, n_files: int, n_variants: int) -> np.ndarray:
