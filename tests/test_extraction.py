@@ -147,7 +147,7 @@ def test_same_bytes_for_one_process_and_two(tmp_path):
 
 
 def test_a_clip_is_read_once_and_each_frame_of_a_variant_transformed_once(monkeypatch):
-    reads, frames = [], []
+    reads, frames, changes = [], [], []
     power_spectrogram = short_time.power_spectrogram
     monkeypatch.setattr(extraction, "warm_up", lambda: None)
     monkeypatch.setattr(extraction, "read_audio", lambda *args, **how: reads.append(1) or read_audio(*args, **how))
@@ -160,8 +160,10 @@ def test_a_clip_is_read_once_and_each_frame_of_a_variant_transformed_once(monkey
     table_of(FILES[:1], variants=["noise", "shift"])
     y, _ = read_audio(DEMO / FILES[0], sr=SR)
     assert frames == 3 * [1 + y.size // 512]
+    monkeypatch.setattr(extraction, "augment", lambda y, *, sr, variant, **_: changes.append((sr, variant)) or y)
     tables_of(FILES[1:], features=SETS, variants=list(AUGMENTATIONS))
     assert len(reads) == 1 + 2
+    assert len(changes) == len(set(changes)) * 2, "sets of one sample rate share a variant"
 
 
 # Registration

@@ -1,8 +1,10 @@
 """Tables of features of recordings and their variants: one pass over the audio, on all cores, with a cache."""
 
+import functools
 import hashlib
 import io
 import itertools
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import librosa
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from ser_utils.core import cache, code_version
 from ser_utils.core.audio import AudioError, read_audio, resample_and_mix
@@ -46,6 +48,11 @@ class Cell:
     feature_set: FeatureSet
     augmentation: Augmentation | None
 
+    @property
+    def audio(self) -> tuple[int, bool, str]:
+        """Which samples the features are computed from: sample rate, whether channels are averaged, and variant."""
+        return self.feature_set.sr, self.feature_set.mono, self.variant
+
     def cache_key(self, recording: Recording, strengths: Mapping, seed: int) -> str:
         """Return the key of the values in the cache: a hash of the audio, the settings and the code that they depend on."""
         functions = [self.feature_set.extract] + ([self.augmentation.change] if self.augmentation else [])
@@ -66,7 +73,7 @@ def clip_features(
     audio : bytes or None
         Content of the file; None to read it from its path.
     cells : list of Cell
-        Sorted by feature set.
+        Sorted by `Cell.audio`.
     strengths, seed
         See `ser_utils.features.augmentation.augment`.
 
@@ -82,13 +89,20 @@ def clip_features(
     """
     y, native_sr = _read(recording, audio)
     rows, settings = [], {"strengths": strengths, "clip": recording.file, "seed": seed}
-    with threadpool_limits(1):  # the last digit of a matrix product depends on the number of threads
-        for feature_set, group in itertools.groupby(cells, key=lambda cell: cell.feature_set):
-            original, sr = resample_and_mix(y, native_sr, sr=feature_set.sr, mono=feature_set.mono)
-            for cell in group:
-                changed = augment(original, sr=sr, variant=cell.variant, entry=cell.augmentation, **settings)
-                rows.append(np.asarray(feature_set.extract(changed, sr), np.float32))
+    with _thread_pools(len(sys.modules)).limit(limits=1):  # the last digit of a matrix product depends on the number of threads
+        for (sr, mono), of_rate in itertools.groupby(cells, key=lambda cell: cell.audio[:2]):
+            original, sr = resample_and_mix(y, native_sr, sr=sr, mono=mono)
+            for _, of_variant in itertools.groupby(of_rate, key=lambda cell: cell.audio):
+                first, *others = of_variant
+                changed = augment(original, sr=sr, variant=first.variant, entry=first.augmentation, **settings)
+                rows += [np.asarray(cell.feature_set.extract(changed, sr), np.float32) for cell in (first, *others)]
     return rows
+
+
+@functools.lru_cache(maxsize=1)
+def _thread_pools(n_modules: int) -> ThreadpoolController:
+    """Find the libraries with threads, which takes 3 ms, so it is done again only after other modules were imported."""
+    return ThreadpoolController()
 
 
 def _read(recording: Recording, audio: bytes | None) -> tuple[np.ndarray, int]:
@@ -155,6 +169,7 @@ def feature_tables(
     check_strengths(strengths)
     by_set = {name: [ORIGINAL, *names] for name, names in by_set.items()}
     cells = [Cell(name, v, entry, AUGMENTATIONS.get(v)) for name, entry in feature_sets.items() for v in by_set[name]]
+    cells.sort(key=lambda cell: cell.audio)  # so that sets of one sample rate share resampled and augmented recordings
     recordings = [Recording(root, *pair) for pair in zip(files, file_hashes(root, files), strict=True)]
     values = {name: _empty(entry, len(files), len(by_set[name])) for name, entry in feature_sets.items()}
     rows = {cell: values[cell.features][:, by_set[cell.features].index(cell.variant)] for cell in cells}  # views into `values`
