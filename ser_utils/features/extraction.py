@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import librosa
 import numpy as np
 import pandas as pd
 from threadpoolctl import ThreadpoolController
@@ -22,8 +21,7 @@ from ser_utils.core.paths import file_hash, file_hashes
 from ser_utils.core.progress import progress, waiting
 from ser_utils.core.tables import FRAMES, ORIGINAL
 from ser_utils.features.augmentation import AUGMENTATIONS, Augmentation, augment, check_strengths, check_variants, depends_on
-from ser_utils.features.f0 import f0_contour
-from ser_utils.features.registry import FeatureSet, get_feature_set
+from ser_utils.features.registry import STANDARD_SETS, FeatureSet, get_feature_set
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,9 +229,6 @@ def warm_up() -> None:
     Two processes that compile at the same time can leave a cache that crashes every later process (numba issue 10128), so one
     process compiles first.
     """
-    y = librosa.tone(220, sr=16_000, duration=1).astype(np.float32)
-    spectrum = np.abs(librosa.stft(y))
-    librosa.feature.chroma_stft(S=spectrum**2, sr=16_000)
-    librosa.feature.zero_crossing_rate(y)
-    librosa.effects.pitch_shift(librosa.effects.time_stretch(y, rate=0.9), sr=16_000, n_steps=1)
-    f0_contour(y, sr=16_000)
+    y = np.sin(2 * np.pi * 220 / 16_000 * np.arange(16_000, dtype=np.float32))
+    for name in STANDARD_SETS:
+        get_feature_set(name).extract(y, 16_000)
