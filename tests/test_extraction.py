@@ -15,7 +15,7 @@ from ser_utils.core.audio import AudioError, read_audio
 from ser_utils.core.errors import StudyError
 from ser_utils.core.parallel import Execution
 from ser_utils.core.tables import ORIGINAL
-from ser_utils.features import extraction, short_time
+from ser_utils.features import extraction, f0, short_time
 from ser_utils.features.augmentation import AUGMENTATIONS, STRENGTHS, Augmentation, augment
 from ser_utils.features.original38 import NAMES, original38
 from ser_utils.features.registry import FEATURE_SETS, FeatureSet, write_features
@@ -164,6 +164,15 @@ def test_a_clip_is_read_once_and_each_frame_of_a_variant_transformed_once(monkey
     tables_of(FILES[1:], features=SETS, variants=list(AUGMENTATIONS))
     assert len(reads) == 1 + 2
     assert len(changes) == len(set(changes)) * 2, "sets of one sample rate share a variant"
+
+
+def test_warm_up_compiles_the_kernels_that_recordings_need():
+    extraction.warm_up()
+    kernels = (f0._forward, f0._priors_by_threshold, f0._trace_back)
+    compiled = [list(kernel.signatures) for kernel in kernels]
+    for name in SETS:
+        tables_of(FILES[:1], features=[name], variants=["noise", "stretch_pitch"])
+    assert [kernel.signatures for kernel in kernels] == compiled and all(compiled)
 
 
 # Registration
