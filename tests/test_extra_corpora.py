@@ -327,6 +327,19 @@ def test_extra_corpora_are_downloaded_or_asked_for_before_anything_runs(tmp_path
     assert asked == ["emodb"]
 
 
+@pytest.mark.parametrize(("feature_sets", "computed"), [([], None), (["functionals"], None), (["log_mel"], "log_mel")])
+def test_extra_corpora_get_the_feature_sets_of_the_networks(tmp_path, monkeypatch, feature_sets, computed):
+    monkeypatch.setattr(paths, "OUT", tmp_path / "out")
+    monkeypatch.setattr(runner, "_ensure_corpus", lambda entry: None)
+    monkeypatch.setattr(corpora, "check_corpus", lambda *_: None)
+    ran = []
+    monkeypatch.setattr(runner, "_run_notebooks", lambda stages, **_: ran.extend(stages))
+    runner._prepare_extra_corpora("demo", ["emovo"], feature_sets)
+    explored = {"CORPUS": "emovo"}
+    sets = {"FEATURE_SETS": ["original38", "functionals", computed]} if computed else {}
+    assert [stage.parameters for stage in ran] == [explored, explored | sets]
+
+
 def test_a_stage_depends_on_its_extra_corpora(runs):
     book = paths.NOTEBOOKS / "03_train.ipynb"
     nbformat.write(nbformat.v4.new_notebook(), book)
@@ -340,8 +353,11 @@ def test_a_stage_depends_on_its_extra_corpora(runs):
         (paths.OUT / "emovo" / file).write_text("another")
         assert state(["emovo"]) != before and state([]) == alone
         before = state(["emovo"])
-    (paths.OUT / "emovo" / "metrics.csv").write_text("another")
-    assert state(["emovo"]) == before
+    for file in ("metrics.csv", "features_log_mel.npz"):
+        (paths.OUT / "emovo" / file).write_text("another")
+        assert state(["emovo"]) == before
+    with_cnn = stages.Stage(book, "demo", "demo", {"MODEL": "cnn", "EXTRA_CORPORA": ["emovo"]})
+    assert "features_log_mel.npz" in with_cnn.current_inputs()["extra"]["emovo"]
 
 
 def test_prepared_corpora_are_read_as_extracted(tmp_path, monkeypatch, main):

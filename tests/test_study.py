@@ -257,6 +257,42 @@ def test_ensure_files_runs_the_notebook_that_writes_a_missing_file_and_no_other(
         inputs.ensure_files("demo", "demo", "nothing.csv")
 
 
+def test_a_missing_table_of_features_is_computed_with_those_of_every_run(tmp_path, monkeypatch):
+    ran = []
+
+    def execute(book, executed, parameters):
+        ran.append((book.stem, parameters))
+        (tmp_path / "demo" / "features_log_mel.npz").touch()
+
+    monkeypatch.setattr(paths, "OUT", tmp_path)
+    monkeypatch.setattr(inputs, "execute_notebook", execute)
+    for file in notebooks.FEATURE_FILES:
+        (paths.out_dir("demo") / file).touch()
+    inputs.ensure_files("demo", "demo", "features_*")
+    assert not ran
+    (tmp_path / "demo" / "executed").mkdir()
+    last = {"depends_on": {"parameters": {"N_SEEDS": 2}}, "left": {}}
+    (tmp_path / "demo" / "executed" / "02_augment_features.json").write_text(json.dumps(last))
+    inputs.ensure_files("demo", "demo", "features_*", "features_log_mel.npz")
+    sets = {"FEATURE_SETS": ["original38", "functionals", "log_mel"]}
+    assert ran == [("02_augment_features", {"CORPUS": "demo", "VARIANT": "", "N_SEEDS": 2} | sets)]
+    with pytest.raises(StudyError, match=r"features_egemaps.npz is not in out/demo and no notebook of this study writes it"):
+        inputs.ensure_files("demo", "demo", "features_egemaps.npz")
+
+
+@pytest.mark.parametrize(
+    ("set_parameters", "names"),
+    [
+        ({"N_SEEDS": 2}, []),
+        ({"MODEL": "lstm"}, ["log_mel"]),
+        ({"MODELS": ["cnn", "lstm", "original_mlp"]}, ["functionals", "log_mel", "original38"]),
+        ({"FEATURES": "original38"}, ["original38"]),
+    ],
+)
+def test_networks_need_the_feature_sets_that_they_read(set_parameters, names):
+    assert parameters.network_features(set_parameters) == names
+
+
 def test_the_default_corpus_is_emovo_if_its_recordings_exist_and_is_announced(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(paths, "DATA", tmp_path)
     assert runner.corpus_to_run(None) == "demo"

@@ -67,7 +67,7 @@ def parallel_map(
     else:
         backend = joblib.parallel_config(backend="loky", n_jobs=n_jobs, initializer=_exit_with_parent, initargs=(os.getpid(),))
     with backend:
-        pool = joblib.Parallel(return_as="generator")
+        pool = joblib.Parallel(return_as="generator", batch_size=1)  # larger batches fill the memory with results that wait
     return pool(joblib.delayed(_call)(function, task) for task in tasks)
 
 

@@ -11,6 +11,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import nbformat
 
 KERNEL = "python3"
+FEATURE_FILES = ("features_original38.csv", "features_functionals.npz")
+"""The tables of features that every run has; others are computed on request."""
 QUIET_KERNEL = [
     "--IPKernelApp.log_level=50",  # no warning that the connection to a local kernel is not encrypted
     "--IPKernelApp.exec_lines=__import__('logging').getLogger('asyncio').setLevel('CRITICAL')",  # no messages at its end
@@ -58,16 +61,18 @@ def about(book: Path) -> dict:
 
 
 def written_files(book: Path) -> list[str]:
-    """Names of the files in ``out/<run>/`` that a notebook writes, from its metadata."""
+    """Names of the files in ``out/<run>/`` that a notebook writes in every run, from its metadata."""
     return expand_names(about(book).get("writes", []))
 
 
 def expand_names(names: Iterable[str]) -> list[str]:
-    """File names in which ``features_*`` stands for the tables of all registered feature sets."""
-    from ser_utils.features.registry import FEATURE_SETS, feature_file_name  # with numba, which only this needs
+    """File names in which ``features_*`` stands for `FEATURE_FILES`."""
+    return [file for name in names for file in (FEATURE_FILES if name == "features_*" else [name])]
 
-    tables = [feature_file_name(name) for name in FEATURE_SETS]
-    return [file for name in names for file in (tables if name == "features_*" else [name])]
+
+def can_write(book: Path, file: str) -> bool:
+    """Whether a notebook writes a file in ``out/<run>/``, if only on request, as the tables of some feature sets."""
+    return any(fnmatchcase(file, pattern) for pattern in about(book).get("writes", []))
 
 
 def execute_notebook(book: Path, executed: Path, parameters: Mapping) -> str | None:

@@ -12,12 +12,14 @@ from ser_utils.study.notebooks import list_notebooks, read_notebook
 
 REPORTED_PACKAGES = ("tensorflow", "keras", "librosa", "numpy", "scikit-learn", "pandas", "papermill")
 """Packages whose versions reports and manifests list."""
-MINIMUM = {"N_SEEDS": 1, "N_FOLDS": 2, "N_RESAMPLES": 1, "N_PERMUTATIONS": 1, "BATCH_SIZE": 0, "SEARCH": 0}
+MINIMUM = {"N_SEEDS": 1, "N_SEEDS_OTHER": 1, "N_FOLDS": 2, "N_RESAMPLES": 1, "N_PERMUTATIONS": 1, "BATCH_SIZE": 0, "SEARCH": 0}
 """Smallest values of parameters that count something."""
 TYPES = {"int": int, "float": (int, float), "str": str, "bool": bool, "list": list, "dict": dict}
 PARAMETER = re.compile(r"^(\w+): (\w+) = (.*?)  # (.*)$", re.MULTILINE)
 """A line of the cell of parameters, as papermill reads it: name, type, default, help. Importing papermill takes a second."""
-REGISTERED_NAMES = ("AUGMENTATIONS", "PROTOCOLS", "BASELINES", "MODEL", "FEATURES", "SPEAKER_NORMS", "SEARCH", "MODELS")
+NETWORK_PARAMETERS = ("MODEL", "FEATURES", "MODELS")
+"""Parameters that name networks and what they read."""
+REGISTERED_NAMES = ("AUGMENTATIONS", "FEATURE_SETS", "PROTOCOLS", "BASELINES", "SPEAKER_NORMS", "SEARCH", *NETWORK_PARAMETERS)
 """Parameters whose values `check_names` looks up in the registries."""
 
 
@@ -100,12 +102,26 @@ def check_names(parameters: Mapping) -> None:
 
     values = with_defaults(parameters)
     features.check_variants(values["AUGMENTATIONS"])
-    evaluation.check_protocols(values["PROTOCOLS"])
-    evaluation.main_protocol(values["PROTOCOLS"])
+    features.check_feature_sets(values["FEATURE_SETS"])
+    if values["PROTOCOLS"]:  # none stands for the default of the corpus
+        evaluation.check_protocols(values["PROTOCOLS"])
+        evaluation.main_protocol(values["PROTOCOLS"])
     models.check_baselines(values["BASELINES"])
     experiments.systems_by_norm(values["MODEL"], values["FEATURES"], values["SPEAKER_NORMS"])
     models.with_random_search(models.get_model(values["MODEL"]), values["SEARCH"])
     experiments.check_models(values["MODELS"], values["SEARCH"])
+
+
+def network_features(parameters: Mapping) -> list[str]:
+    """Feature sets of the networks that the parameters MODEL, FEATURES and MODELS name; none where no parameter is set."""
+    if not set(NETWORK_PARAMETERS) & set(parameters):
+        return []
+    from ser_utils.models import get_model
+
+    values = with_defaults(parameters)
+    names = [values["FEATURES"] or get_model(values["MODEL"]).features]
+    names += [get_model(name).features for name in values["MODELS"]]
+    return list(dict.fromkeys(names))
 
 
 def versions() -> dict[str, str]:

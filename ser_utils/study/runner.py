@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from ser_utils import corpora
@@ -18,9 +19,9 @@ from ser_utils.core import parallel, paths, profile
 from ser_utils.core.errors import StudyError
 from ser_utils.study import manifest
 from ser_utils.study.index_page import render_notebook, write_run_index
-from ser_utils.study.inputs import ensure_extra_corpora
+from ser_utils.study.inputs import ensure_extra_corpora, table_names, with_feature_sets
 from ser_utils.study.notebooks import environment, execute_notebook, expand_names, list_notebooks, written_files
-from ser_utils.study.parameters import check_names, known_parameters, parse_settings
+from ser_utils.study.parameters import check_names, known_parameters, network_features, parse_settings
 from ser_utils.study.progress_lines import progress_lines
 from ser_utils.study.stages import Stage
 
@@ -98,11 +99,12 @@ def run_study(
         corpora.check_corpus(entry, parameters.get("LABELS", {}))
     if parameters.get("SCHEDULER"):
         parallel.check_address(parameters["SCHEDULER"])
-    _prepare_extra_corpora(chosen, parameters.get("EXTRA_CORPORA", []))
+    feature_sets = parameters.get("FEATURE_SETS", network_features(parameters))
+    _prepare_extra_corpora(chosen, parameters.get("EXTRA_CORPORA", []), feature_sets)
     stages = []
     for book in books:
         own = {name: value for name, value in parameters.items() if book.stem in known[name]["notebooks"]}
-        stages.append(Stage(book, run, chosen, own))
+        stages.append(Stage(book, run, chosen, with_feature_sets(book, own, feature_sets)))
     with _run_lock(run):
         _prepare_folders(entry, run, variant, fresh=fresh)
         start_time = time.monotonic()
@@ -167,8 +169,10 @@ def _check_earlier_files(first: Path, run: str) -> None:
             )
 
 
-def _prepare_extra_corpora(corpus: str, extra: Sequence[str]) -> None:
+def _prepare_extra_corpora(corpus: str, extra: Sequence[str], feature_sets: Sequence[str] = ()) -> None:
     """Prepare extra training corpora by the notebooks that write `PREPARED`, each in a run of its own.
+
+    Tables of `feature_sets` are computed besides those of every run.
 
     A corpus that was prepared before is prepared again, with the same parameters, if its recordings or the code changed.
 
@@ -177,7 +181,7 @@ def _prepare_extra_corpora(corpus: str, extra: Sequence[str]) -> None:
     StudyError
         As `ser_utils.study.inputs.ensure_extra_corpora`; or a notebook fails.
     """
-    prepared_files = expand_names(PREPARED)
+    prepared_files = expand_names(PREPARED) + table_names(feature_sets)
     for name, run in zip(extra, ensure_extra_corpora(corpus, extra), strict=True):
         entry = corpora.get_corpus(name)
         is_prepared = all((paths.OUT / run / file).exists() for file in prepared_files)
@@ -185,7 +189,8 @@ def _prepare_extra_corpora(corpus: str, extra: Sequence[str]) -> None:
             continue  # the prepared files are enough
         _ensure_corpus(entry)
         books = [book for book in list_notebooks() if {*prepared_files} & {*written_files(book)}]
-        stages = [Stage(book, run, name, {"CORPUS": name}).as_before() for book in books]
+        before = [Stage(book, run, name, {"CORPUS": name}).as_before() for book in books]
+        stages = [replace(stage, parameters=with_feature_sets(stage.book, stage.parameters, feature_sets)) for stage in before]
         with _run_lock(run):
             if is_prepared and all(stage.is_done() for stage in stages):
                 continue

@@ -13,7 +13,8 @@ from pathlib import Path
 from ser_utils import corpora
 from ser_utils.core import code_version, paths
 from ser_utils.core.paths import file_hash, file_hashes
-from ser_utils.study.notebooks import code_cells, read_notebook
+from ser_utils.study.notebooks import code_cells, expand_names, read_notebook
+from ser_utils.study.parameters import NETWORK_PARAMETERS
 
 EXECUTION = ("N_JOBS", "SCHEDULER")
 """Parameters that decide where to compute and change no result."""
@@ -103,16 +104,20 @@ class Stage:
             "parameters": {name: value for name, value in self.parameters.items() if name not in EXECUTION},
             "code": code_version.version(*code_version.imported(code), "ser_utils.study.report"),
             "templates": _hash_json([(path.name, file_hash(path)) for path in package_files]),
-            "reads": _hashes_of(paths.OUT / self.run, about.get("reads", [])),
+            "reads": _hashes_of(paths.OUT / self.run, self._read_names(about.get("reads", []))),
         }
         if extra := self.parameters.get("EXTRA_CORPORA"):
             runs = [corpora.get_corpus(name).name for name in extra]
-            inputs["extra"] = {run: _hashes_of(paths.OUT / run, EXTRA_CORPUS_FILES) for run in runs}
+            inputs["extra"] = {run: _hashes_of(paths.OUT / run, self._read_names(EXTRA_CORPUS_FILES)) for run in runs}
         if about.get("audio"):
             corpus = corpora.get_corpus(self.corpus)
             files = corpora.input_files(corpus)
             inputs["audio"] = _hash_json([files, file_hashes(corpus.root, files)])
         return inputs
+
+    def _read_names(self, names: Iterable[str]) -> Iterable[str]:
+        """Names in which ``features_*`` is any table where parameters name networks, else those of every run."""
+        return names if set(NETWORK_PARAMETERS) & set(self.parameters) else expand_names(names)
 
 
 def _hashes_of(folder: Path, patterns: Iterable[str]) -> dict[str, str | None]:
