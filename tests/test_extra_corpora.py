@@ -22,6 +22,7 @@ from ser_utils.experiments.selection import inner_fits, inner_groups_of_corpus
 from ser_utils.experiments.systems import System
 from ser_utils.features.registry import FEATURE_SETS, feature_file_name, write_features
 from ser_utils.models import baselines
+from ser_utils.models.corpus_scaler import CorpusScaler
 from ser_utils.models.fits import standardise
 from ser_utils.study import inputs, notebooks, runner, stages
 
@@ -258,7 +259,7 @@ def test_baselines_choose_on_speakers_of_the_corpus_itself(main, extra):
 
 def test_the_scaler_of_a_baseline_leaves_marked_rows_alone():
     x = np.array([[1.0, 10.0, 0], [3.0, 30.0, 0], [0.5, -0.5, 1]])
-    scaled = baselines.CorpusScaler().fit(x).transform(x)
+    scaled = CorpusScaler().fit(x).transform(x)
     np.testing.assert_allclose(scaled, [[-1, -1], [1, 1], [0.5, -0.5]])
 
 
@@ -326,6 +327,19 @@ def test_extra_corpora_are_downloaded_or_asked_for_before_anything_runs(tmp_path
     assert asked == ["emodb"]
 
 
+@pytest.mark.parametrize(("feature_sets", "computed"), [([], None), (["functionals"], None), (["log_mel"], "log_mel")])
+def test_extra_corpora_get_the_feature_sets_of_the_networks(tmp_path, monkeypatch, feature_sets, computed):
+    monkeypatch.setattr(paths, "OUT", tmp_path / "out")
+    monkeypatch.setattr(runner, "_ensure_corpus", lambda entry: None)
+    monkeypatch.setattr(corpora, "check_corpus", lambda *_: None)
+    ran = []
+    monkeypatch.setattr(runner, "_run_notebooks", lambda stages, **_: ran.extend(stages))
+    runner._prepare_extra_corpora("demo", ["emovo"], feature_sets)
+    explored = {"CORPUS": "emovo"}
+    sets = {"FEATURE_SETS": ["original38", "functionals", computed]} if computed else {}
+    assert [stage.parameters for stage in ran] == [explored, explored | sets]
+
+
 def test_a_stage_depends_on_its_extra_corpora(runs):
     book = paths.NOTEBOOKS / "03_train.ipynb"
     nbformat.write(nbformat.v4.new_notebook(), book)
@@ -339,8 +353,11 @@ def test_a_stage_depends_on_its_extra_corpora(runs):
         (paths.OUT / "emovo" / file).write_text("another")
         assert state(["emovo"]) != before and state([]) == alone
         before = state(["emovo"])
-    (paths.OUT / "emovo" / "metrics.csv").write_text("another")
-    assert state(["emovo"]) == before
+    for file in ("metrics.csv", "features_log_mel.npz"):
+        (paths.OUT / "emovo" / file).write_text("another")
+        assert state(["emovo"]) == before
+    with_cnn = stages.Stage(book, "demo", "demo", {"MODEL": "cnn", "EXTRA_CORPORA": ["emovo"]})
+    assert "features_log_mel.npz" in with_cnn.current_inputs()["extra"]["emovo"]
 
 
 def test_prepared_corpora_are_read_as_extracted(tmp_path, monkeypatch, main):

@@ -15,7 +15,7 @@ from ser_utils.core.audio import AudioError, read_audio
 from ser_utils.core.errors import StudyError
 from ser_utils.core.parallel import Execution
 from ser_utils.core.tables import ORIGINAL
-from ser_utils.features import extraction, short_time
+from ser_utils.features import extraction, f0, short_time
 from ser_utils.features.augmentation import AUGMENTATIONS, STRENGTHS, Augmentation, augment
 from ser_utils.features.original38 import NAMES, original38
 from ser_utils.features.registry import FEATURE_SETS, FeatureSet, write_features
@@ -60,7 +60,7 @@ def corpus(tmp_path):
 def tables_of(files=FILES, variants=("noise", "shift"), n_jobs=1, features=("original38",), **how):
     how = {"root": DEMO, "strengths": STRENGTHS, "seed": 0} | how
     return extraction.feature_tables(
-        list(files), features=list(features), variants=list(variants), execution=Execution(n_jobs), **how
+        list(files), features=list(features), variants=variants, execution=Execution(n_jobs), **how
     )
 
 
@@ -124,6 +124,18 @@ def test_several_sets_at_once_equal_one_at_a_time():
         pd.testing.assert_frame_equal(together[name], alone, check_exact=True)
 
 
+def test_each_set_has_its_variants():
+    by_set = {"original38": [], "functionals": ["shift", "noise"]}
+    made = tables_of(FILES[:2], features=["original38", "functionals"], variants=by_set)
+    assert {name: table.variant.tolist() for name, table in made.items()} == {
+        "original38": [ORIGINAL] * 2,
+        "functionals": [ORIGINAL, "shift", "noise"] * 2,
+    }
+    alone = table_of(FILES[:2], features="functionals", variants=["noise"])
+    noisy = made["functionals"].query("variant == 'noise'").reset_index(drop=True)
+    pd.testing.assert_frame_equal(noisy, alone.query("variant == 'noise'").reset_index(drop=True), check_exact=True)
+
+
 def test_same_bytes_for_one_process_and_two(tmp_path):
     for n_jobs in (1, 2):
         for name, made in tables_of(features=SETS, variants=["noise", "stretch_pitch"], n_jobs=n_jobs).items():
@@ -135,7 +147,7 @@ def test_same_bytes_for_one_process_and_two(tmp_path):
 
 
 def test_a_clip_is_read_once_and_each_frame_of_a_variant_transformed_once(monkeypatch):
-    reads, frames = [], []
+    reads, frames, changes = [], [], []
     power_spectrogram = short_time.power_spectrogram
     monkeypatch.setattr(extraction, "warm_up", lambda: None)
     monkeypatch.setattr(extraction, "read_audio", lambda *args, **how: reads.append(1) or read_audio(*args, **how))
@@ -148,8 +160,19 @@ def test_a_clip_is_read_once_and_each_frame_of_a_variant_transformed_once(monkey
     table_of(FILES[:1], variants=["noise", "shift"])
     y, _ = read_audio(DEMO / FILES[0], sr=SR)
     assert frames == 3 * [1 + y.size // 512]
+    monkeypatch.setattr(extraction, "augment", lambda y, *, sr, variant, **_: changes.append((sr, variant)) or y)
     tables_of(FILES[1:], features=SETS, variants=list(AUGMENTATIONS))
     assert len(reads) == 1 + 2
+    assert len(changes) == len(set(changes)) * 2, "sets of one sample rate share a variant"
+
+
+def test_warm_up_compiles_the_kernels_that_recordings_need():
+    extraction.warm_up()
+    kernels = (f0._forward, f0._priors_by_threshold, f0._trace_back)
+    compiled = [list(kernel.signatures) for kernel in kernels]
+    for name in SETS:
+        tables_of(FILES[:1], features=[name], variants=["noise", "stretch_pitch"])
+    assert [kernel.signatures for kernel in kernels] == compiled and all(compiled)
 
 
 # Registration

@@ -9,10 +9,13 @@ from ser_utils.core.tables import FRAMES, ORIGINAL
 from ser_utils.features.original38 import NAMES
 from ser_utils.features.registry import (
     FEATURE_SETS,
+    check_feature_sets,
     get_feature_set,
     read_features,
     variance_by,
+    variants_of,
     write_features,
+    write_tables,
 )
 
 pytestmark = pytest.mark.numeric
@@ -43,7 +46,35 @@ def test_unknown_set_is_named_with_the_known_ones():
         get_feature_set("egemaps")
 
 
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["original38"], "FEATURE_SETS lacks 'functionals': expected original38, functionals and others if needed."),
+        (["original38", "functionals", "egemaps"], "Unknown feature set 'egemaps'"),
+        (["original38", "functionals", "original38"], "FEATURE_SETS lists 'original38' twice"),
+    ],
+)
+def test_wrong_lists_of_feature_sets_are_refused(names, text):
+    check_feature_sets(["log_mel", "functionals", "original38"])
+    with pytest.raises(StudyError, match=text):
+        check_feature_sets(names)
+
+
+def test_variants_are_computed_where_networks_train_on_them():
+    sets, variants = ["functionals", "log_mel"], ["noise", "stretch"]
+    assert variants_of(sets, variants, ["clip", "speaker"]) == {"functionals": [], "log_mel": variants}
+    assert variants_of(sets, variants, ["as_published", "speaker"]) == dict.fromkeys(sets, variants)
+
+
 # Tables as files
+
+
+def test_tables_of_an_earlier_run_are_removed_if_they_are_not_written_again(tmp_path, table):
+    for name in ("features_log_mel.npz", "features_original38.csv", "features.txt"):
+        (tmp_path / name).write_text("earlier")
+    write_tables({"original38": table}, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["features.txt", "features_original38.csv"]
+    assert len(read_features(tmp_path / "features_original38.csv", "original38")) == len(table)
 
 
 def test_sequences_come_back_from_their_file(tmp_path):

@@ -5,10 +5,13 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
-from ser_utils.core.progress import announce, progress, waiting
+from ser_utils.core import progress as module
+from ser_utils.core.progress import announce, overall, progress, waiting
 from ser_utils.study import notebooks
 
 
@@ -98,6 +101,90 @@ def test_waiting_shows_its_line_while_the_block_runs_and_no_longer(terminal):
     with waiting("loading kernels"):
         assert re.search(r"loading kernels \[00:0\d\]", terminal.read_text())
     assert terminal.read_text().splitlines()[-1].isspace()  # drawn over
+
+
+@pytest.fixture
+def log(monkeypatch, tmp_path):
+    """A log of lines, and a clock that stands still until `log.minutes` is set."""
+    log = SimpleNamespace(path=tmp_path / "log", minutes=0.0)
+    log.lines = lambda: log.path.read_text().splitlines() if log.path.exists() else []
+    monkeypatch.setenv("SER_PROGRESS", f"lines:{log.path}")
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 60 * log.minutes))
+    monkeypatch.setattr(module, "_last_line", -float("inf"))
+    return log
+
+
+def at(log, *minutes):
+    """Items that are done at these minutes."""
+    for minute in minutes:
+        log.minutes = minute
+        yield minute
+
+
+def test_a_log_gets_at_most_a_line_a_minute_with_the_time_left(log):
+    run(at(log, 0.5, 0.9, 1.0, 1.9, 2.0, 5.0), total=12)
+    assert log.lines() == [
+        "features, 3 of 12 clips, 3 min left",
+        "features, 5 of 12 clips, 3 min left",
+        "features, 6 of 12 clips, 5 min left",
+    ]
+
+
+def test_a_log_gets_no_line_on_work_that_takes_less_than_a_minute(log):
+    for start in range(5):  # five minutes of short calls
+        log.minutes = start
+        run(at(log, start + 0.5, start + 0.99), total=2, first="compiling")
+        with waiting("loading"):
+            log.minutes += 5
+    assert log.lines() == []
+
+
+def test_the_minute_counts_for_all_displays_of_a_process(log):
+    run(at(log, 1.0), total=2)
+    log.minutes = 0
+    run(at(log, 1.5), total=2)
+    assert log.lines() == ["features, 1 of 2 clips, 1 min left"]
+
+
+def test_the_time_left_in_a_log_leaves_out_units_done_before(log):
+    run(at(log, 2.0), total=104, done=100)
+    assert log.lines() == ["features, 101 of 104 clips, 6 min left"]
+
+
+def test_an_announcement_is_added_to_the_log(log):
+    announce("The disk is full.")
+    announce("It is still full.")
+    assert log.lines() == ["The disk is full.", "It is still full."]
+
+
+def test_overall_adds_up_several_calls_in_threads(log):
+    with overall(20, "protocols", "fit"), ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: run(range(4), total=4, done=1), range(2)))
+        with overall(5, "inner", "fit"):
+            run(at(log, 2.0), total=1, size=lambda item: 2)
+    assert log.lines() == ["protocols, 12 of 20 fits, 2 min left"]
+    run(at(log, 4.0), total=2)
+    assert log.lines()[1:] == ["features, 1 of 2 clips, 2 min left"], "its display ends with the block"
+
+
+def test_overall_is_one_bar_on_a_terminal(terminal):
+    with overall(10, "protocols", "fit"):
+        run(slowly(range(2)), total=3, done=1, first="compiling")
+        run(slowly(range(2)), total=2, first="compiling")
+    drawn = [line for line in terminal.read_text().splitlines() if "[" in line]
+    assert all("protocols" in line for line in drawn) and not any("features" in line for line in drawn)
+    assert [int(n) for n in re.findall(r"(\d+)/10 \[", terminal.read_text())][-1] == 5
+    assert "compiling" in terminal.read_text() and "5/10" in drawn[-1] and "compiling" not in drawn[-1]
+    assert float(re.findall(r"([\d.]+)fit/s", drawn[-1])[0]) < 7
+
+
+def test_overall_is_silent_and_passes_errors_on_where_progress_is_off(monkeypatch, capsys):
+    monkeypatch.setenv("SER_PROGRESS", "off")
+    with pytest.raises(ValueError, match="fit 2"), overall(3, "protocols", "fit"):
+        assert run() == [0, 1, 2]
+        raise ValueError("fit 2")
+    assert capsys.readouterr() == ("", "")
+    assert module._overall is None
 
 
 def test_the_runner_names_a_terminal_that_kernels_can_open(monkeypatch):

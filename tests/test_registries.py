@@ -9,19 +9,15 @@ import pytest
 
 from ser_utils import corpora, evaluation, features, models
 from ser_utils.core import paths
-from ser_utils.study.notebooks import list_notebooks, written_files
+from ser_utils.study.notebooks import FEATURE_FILES, can_write, list_notebooks, written_files
 from ser_utils.study.parameters import known_parameters
 
 KNOWN = known_parameters()
 
 
-@pytest.mark.parametrize(
-    ("parameter", "registry"),
-    [("PROTOCOLS", evaluation.PROTOCOLS), ("BASELINES", models.BASELINES)],
-    ids=["protocols", "baselines"],
-)
-def test_notebooks_use_all_protocols_and_baselines_by_default(parameter, registry):
-    assert ast.literal_eval(KNOWN[parameter]["default"]) == list(registry)
+def test_notebooks_use_all_baselines_and_on_a_known_corpus_all_protocols_by_default():
+    assert ast.literal_eval(KNOWN["BASELINES"]["default"]) == list(models.BASELINES)
+    assert evaluation.default_protocols(is_own=False) == list(evaluation.PROTOCOLS)
 
 
 @pytest.mark.parametrize(
@@ -33,9 +29,13 @@ def test_the_comment_of_a_parameter_names_all_registered_values(parameter, regis
     assert set(registry) <= set(re.findall(r"\w+", KNOWN[parameter]["help"]))
 
 
-def test_notebook_02_writes_the_tables_of_all_feature_sets():
-    files = {file for book in list_notebooks() if book.stem.startswith("02") for file in written_files(book)}
-    assert {features.feature_file_name(name) for name in features.FEATURE_SETS} <= files
+def test_notebook_02_computes_the_standard_feature_sets_and_on_request_the_others():
+    assert ast.literal_eval(KNOWN["FEATURE_SETS"]["default"]) == list(features.STANDARD_SETS)
+    assert [features.feature_file_name(name) for name in features.STANDARD_SETS] == list(FEATURE_FILES)
+    assert KNOWN["FEATURE_SETS"]["notebooks"] == ["02_augment_features"]
+    book = next(book for book in list_notebooks() if book.stem == "02_augment_features")
+    assert set(FEATURE_FILES) < set(written_files(book))
+    assert all(can_write(book, features.feature_file_name(name)) for name in features.FEATURE_SETS)
 
 
 def test_the_command_line_names_all_corpora_and_all_downloads():

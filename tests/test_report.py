@@ -14,7 +14,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from playwright.sync_api import Browser, Page
 
-from ser_utils.study import report
+from ser_utils.study import notebooks, report
+from ser_utils.study.index_page import render_index
 
 ALT = 'Two bars: "as published" & speaker.'
 CAPTION = "Figure. The same model, `<MLP>`, under two protocols & seeds."
@@ -108,7 +109,7 @@ def index_page(folder: Path, png: str, **changes) -> Path:
         "banner": BANNER,
         "tables": {"Parameters": {"SEEDS": "[0, 1]", "CORPUS": '"<emovo>"'}, "Versions": {"keras": "3.15.0"}},
     }
-    report.render_index(folder / "index.html", **(values | changes))
+    render_index(folder / "index.html", **(values | changes))
     return folder / "index.html"
 
 
@@ -141,7 +142,7 @@ def test_page_has_all_outputs_and_loads_nothing(tmp_path, png):
 )
 def test_title_is_the_first_heading_or_the_name_of_the_file(tmp_path, cells, title):
     assert f"<title>{title}</title>" in page_of(tmp_path, *cells)
-    assert report.read_title(tmp_path / "02_train.ipynb") == title
+    assert notebooks.read_title(tmp_path / "02_train.ipynb") == title
 
 
 def test_contents_link_to_the_headings(tmp_path):

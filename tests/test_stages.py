@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 
 import nbformat
 import pytest
@@ -308,18 +309,56 @@ def test_a_failed_notebook_and_later_ones_run_again(ran, capsys):
 
 
 def test_a_stopped_run_continues_with_its_notebook(ran, monkeypatch):
+    execute = runner.execute_notebook
+
+    def execute_and_interrupt(notebook, *how):
+        execute(notebook, *how)
+        if notebook.stem == "02_second":
+            raise KeyboardInterrupt
+
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(
-            runner, "render_notebook", lambda executed, *_: _interrupt() if executed.stem == "02_second" else executed
-        )
+        patch.setattr(runner, "execute_notebook", execute_and_interrupt)
         runner.run_study("demo")
     assert ran == ALL[:2]
-    (paths.REPORTS / "demo").mkdir(parents=True, exist_ok=True)
+    assert [path.stem for path in (paths.OUT / "demo" / "executed").glob("0*.json")] == ["01_first"]
     assert run_again(ran) == ALL[1:]
 
 
-def _interrupt():
-    raise KeyboardInterrupt
+def test_a_notebook_without_its_page_runs_again(ran, monkeypatch):
+    """Pages are rendered while the next notebook runs; an error there is raised at the end."""
+    render = runner.render_notebook
+
+    def render_or_fail(executed, *how):
+        if executed.stem == "02_second":
+            raise OSError("the disk is full")
+        render(executed, *how)
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="the disk is full"):
+        patch.setattr(runner, "render_notebook", render_or_fail)
+        runner.run_study("demo")
+    assert ran == ALL and not (paths.OUT / "demo" / "executed" / "02_second.json").exists()
+    assert run_again(ran) == ["02_second"]
+
+
+def test_a_page_that_is_rendered_late_counts_for_its_own_notebook_only(ran, monkeypatch):
+    render, execute, started = runner.render_notebook, runner.execute_notebook, threading.Event()
+
+    def execute_and_tell(notebook, *how):
+        if notebook.stem != "01_first":
+            started.set()
+        return execute(notebook, *how)
+
+    def wait_and_render(*how):
+        assert started.wait(10), "the next notebook runs meanwhile"
+        render(*how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "execute_notebook", execute_and_tell)
+        patch.setattr(runner, "render_notebook", wait_and_render)
+        assert run_again(ran) == ALL
+    assert run_again(ran) == []
+    (paths.REPORTS / "demo" / "01_first.html").unlink()
+    assert run_again(ran) == ["01_first"]
 
 
 def test_a_change_while_a_notebook_runs_counts_in_the_next_run(ran, monkeypatch):

@@ -213,6 +213,8 @@ def test_mean_over_speakers_with_its_interval():
     assert (means.low["a"], means.high["a"]) == intervals.bootstrap_interval(np.array(values["a"]))
     assert means.low["b"] == means.high["b"] == 0.5
     assert means.loc["c", ["low", "high"]].isna().all(), "one speaker has no interval"
+    joined = pd.concat([table, pd.DataFrame(columns=table.columns)])  # whose values are objects, as the empty table has no type
+    pd.testing.assert_frame_equal(intervals.over_speakers(joined, "uar", ["kind"]).set_index("kind"), means, check_dtype=False)
 
 
 def test_uar_by_speaker_is_that_of_the_metrics():

@@ -1,8 +1,12 @@
 """The runner and the command line: wrong settings are refused before anything runs, and a failure is shown."""
 
 import json
+import os
+import re
+import time
 
 import nbformat
+import psutil
 import pytest
 
 from ser_utils import __main__
@@ -64,13 +68,16 @@ def test_parameters_of_the_committed_notebooks_are_typed_and_explained():
         assert isinstance(value, parameters.TYPES[entry["type"]]), f"the default of {name} is not of its type"
 
 
-def test_a_parameter_has_one_default_in_all_notebooks():
+def test_parameters_are_those_that_papermill_reads_and_have_one_default_in_all_notebooks():
     from papermill import inspect_notebook
 
-    defaults = {}
+    read = {}
     for book in notebooks.list_notebooks():
-        for name, parameter in inspect_notebook(str(book)).items():
-            assert defaults.setdefault(name, parameter["default"]) == parameter["default"], f"{name} differs in {book.name}"
+        for name, found in inspect_notebook(str(book)).items():
+            entry = {"type": found["inferred_type_name"], "default": found["default"], "help": found["help"]}
+            assert read.setdefault(name, entry | {"notebooks": []})["default"] == found["default"], f"{name} in {book.name}"
+            read[name]["notebooks"].append(book.stem)
+    assert read == parameters.known_parameters()
 
 
 @pytest.mark.parametrize(
@@ -166,10 +173,66 @@ def test_a_failed_notebook_has_a_page_and_later_ones_have_none(small_study, caps
     assert "The level is wrong: turn it down." in capsys.readouterr().out
 
 
+def test_a_profile_lists_slow_cells_fits_and_what_a_notebook_takes_besides(small_study, capsys):
+    fits = "from ser_utils.core.profile import record\nimport time; time.sleep(0.7)\n"
+    fits += "record('fits', name='inner folds mlp', fits=6, cached=2, trainings=2, epochs=80, core_seconds=3, seconds=2.04)"
+    small_study(fits)
+    assert __main__.main(["run", "demo", "--profile"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    cells = lines[lines.index(["notebook", "cell", "seconds", "code"]) :]
+    assert [row[0] for row in cells[1:4]] == ["01_first", "02_second", "02_second"]
+    assert cells[2][1] == "3" and 0.7 <= float(cells[2][2]) < 5 and cells[2][3:5] == ["from", "ser_utils.core.profile"]
+    assert cells[1][2:] == cells[3][2:] == ["kernel", "start,", "page"] and float(cells[3][1]) > 0.2
+    assert ["inner", "folds", "mlp", "6", "2", "2", "80", "2.0", "1.5"] in lines
+    assert __main__.main(["run", "demo", "--profile"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("unchanged") == 2 and "seconds" not in out, "nothing was computed"
+
+
+def test_without_a_terminal_a_long_notebook_prints_lines(small_study, capsys, monkeypatch):
+    monkeypatch.delenv("SER_PROGRESS")
+    code = "from ser_utils.core import progress as module\nmodule.INTERVAL_S = 0\n"
+    small_study(code + "_ = list(module.progress(range(3), total=3, desc='inner folds mlp', unit='fit'))")
+    assert runner.run_study("demo") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[lines.index("02_second ... ") + 1] == "02_second: inner folds mlp, 1 of 3 fits, under 1 min left"
+    assert lines[lines.index("02_second ... ") + 3] == "02_second: inner folds mlp, 3 of 3 fits, under 1 min left"
+    assert re.fullmatch(r"02_second \.\.\. \d+ s", lines[lines.index("02_second ... ") + 4])
+    assert "of 3 fits" not in (paths.REPORTS / "demo" / "02_second.html").read_text()
+    assert "SER_PROGRESS" not in os.environ
+
+
+def test_progress_that_the_user_has_switched_off_stays_off(small_study, capsys, monkeypatch):
+    monkeypatch.setenv("SER_PROGRESS", "off")
+    small_study("import os\nprint('shown:', os.environ['SER_PROGRESS'])")
+    assert runner.run_study("demo") == 0
+    assert "shown: off" in (paths.REPORTS / "demo" / "02_second.html").read_text()
+    assert [line for line in capsys.readouterr().out.splitlines() if line.endswith("... ")] == []
+
+
 def test_a_kernel_that_dies_is_a_failure(small_study):
     small_study("import os\nos._exit(9)")
     assert runner.run_study("demo") == 1
     assert "FAILED" in (paths.REPORTS / "demo" / "02_second.html").read_text()
+
+
+def test_a_kernel_ends_with_its_idle_workers_and_removes_what_they_share(small_study, tmp_path, capfd):
+    book, seen = paths.NOTEBOOKS / "02_second.ipynb", tmp_path / "seen"
+    small_study(
+        "import atexit, joblib, pathlib, psutil\n"
+        f"seen = pathlib.Path({str(seen)!r})\n"
+        "_ = atexit.register(lambda: seen.write_text(f'{seen.read_text()}ended'))\n"
+        "_ = joblib.Parallel(2)(joblib.delayed(abs)(i) for i in range(2))\n"
+        "_ = seen.write_text(' '.join(str(child.pid) for child in psutil.Process().children()) + ' ')"
+    )
+    assert notebooks.execute_notebook(book, paths.OUT / book.name, {}) is None
+    *pids, end = seen.read_text().split()
+    assert len(pids) > 2 and end == "ended", "two workers and joblib's resource tracker; the kernel was not killed"
+    deadline = time.monotonic() + 20
+    while any(psutil.pid_exists(int(pid)) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(psutil.pid_exists(int(pid)) for pid in pids)
+    assert "leaked" not in capfd.readouterr().err
 
 
 def test_executed_notebooks_are_the_same_bytes_each_time(small_study):
@@ -192,6 +255,42 @@ def test_ensure_files_runs_the_notebook_that_writes_a_missing_file_and_no_other(
     assert table.read_text() == "kept"
     with pytest.raises(StudyError, match="no notebook of this study writes it"):
         inputs.ensure_files("demo", "demo", "nothing.csv")
+
+
+def test_a_missing_table_of_features_is_computed_with_those_of_every_run(tmp_path, monkeypatch):
+    ran = []
+
+    def execute(book, executed, parameters):
+        ran.append((book.stem, parameters))
+        (tmp_path / "demo" / "features_log_mel.npz").touch()
+
+    monkeypatch.setattr(paths, "OUT", tmp_path)
+    monkeypatch.setattr(inputs, "execute_notebook", execute)
+    for file in notebooks.FEATURE_FILES:
+        (paths.out_dir("demo") / file).touch()
+    inputs.ensure_files("demo", "demo", "features_*")
+    assert not ran
+    (tmp_path / "demo" / "executed").mkdir()
+    last = {"depends_on": {"parameters": {"N_SEEDS": 2}}, "left": {}}
+    (tmp_path / "demo" / "executed" / "02_augment_features.json").write_text(json.dumps(last))
+    inputs.ensure_files("demo", "demo", "features_*", "features_log_mel.npz")
+    sets = {"FEATURE_SETS": ["original38", "functionals", "log_mel"]}
+    assert ran == [("02_augment_features", {"CORPUS": "demo", "VARIANT": "", "N_SEEDS": 2} | sets)]
+    with pytest.raises(StudyError, match=r"features_egemaps.npz is not in out/demo and no notebook of this study writes it"):
+        inputs.ensure_files("demo", "demo", "features_egemaps.npz")
+
+
+@pytest.mark.parametrize(
+    ("set_parameters", "names"),
+    [
+        ({"N_SEEDS": 2}, []),
+        ({"MODEL": "lstm"}, ["log_mel"]),
+        ({"MODELS": ["cnn", "lstm", "original_mlp"]}, ["functionals", "log_mel", "original38"]),
+        ({"FEATURES": "original38"}, ["original38"]),
+    ],
+)
+def test_networks_need_the_feature_sets_that_they_read(set_parameters, names):
+    assert parameters.network_features(set_parameters) == names
 
 
 def test_the_default_corpus_is_emovo_if_its_recordings_exist_and_is_announced(tmp_path, monkeypatch, capsys):

@@ -90,9 +90,15 @@ def _files(names: tuple[str, ...], alone: str) -> dict[str, Path]:
         name = waiting.pop()
         if name not in files:
             files[name] = _file(name)
-            waiting += imported(files[name].read_bytes())
+            waiting += _imported_by(name)
     inside = [name for name in [*files, alone, PACKAGE] if name.split(".")[0] == PACKAGE]
     return files | {part: _file(part) for name in inside for part in accumulate(name.split("."), "{}.{}".format)}
+
+
+@functools.cache
+def _imported_by(name: str) -> list[str]:
+    """Names of the study's modules that a module imports."""
+    return imported(_file(name).read_bytes())
 
 
 def _file(name: str) -> Path:

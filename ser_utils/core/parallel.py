@@ -78,7 +78,7 @@ def parallel_map(
     processes = {"initializer": _prepare_worker, "initargs": (os.getpid(),), "idle_worker_timeout": IDLE_S}
     options = {"backend": "threading"} if threads else {"backend": "loky", "inner_max_num_threads": 1, **processes}
     with joblib.parallel_config(n_jobs=execution.n_jobs, **options):
-        pool = joblib.Parallel(return_as="generator")
+        pool = joblib.Parallel(return_as="generator", batch_size=1)  # larger batches fill the memory with results that wait
     return pool(joblib.delayed(function)(*task) for task in tasks)
 
 

@@ -4,11 +4,15 @@ With the environment variable ``SER_PROFILE``, the path of a file, each cell of 
 or fits appends a line of JSON to it. Without it nothing is recorded.
 """
 
+from __future__ import annotations
+
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def record(kind: str, **facts: object) -> None:
@@ -20,5 +24,7 @@ def record(kind: str, **facts: object) -> None:
 
 def read(path: Path, kind: str) -> pd.DataFrame:
     """Return what was recorded of one kind, a row each."""
+    import pandas as pd
+
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return pd.DataFrame([line for line in lines if line.pop("kind") == kind])

@@ -1,18 +1,84 @@
-"""Progress bars that appear on the terminal or below a running cell, but not in reports or saved notebooks.
+"""Progress of long work, on the terminal, below a running cell or in a log, but not in reports or saved notebooks.
 
-The environment variable ``SER_PROGRESS`` sets where: ``off`` for nowhere, or a path (the runner sets that of the terminal). If
-it is unset, as in JupyterLab, bars appear below the running cell.
+The environment variable ``SER_PROGRESS`` sets where: ``off`` for nowhere; the path of a terminal for bars; or ``lines:`` and
+the path of a file, to which a line a minute is appended. The runner sets one of the latter two. If it is unset, as in
+JupyterLab, bars appear below the running cell.
 """
 
 import contextlib
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, TypeVar
 
 from tqdm import tqdm
 
 T = TypeVar("T")
+INTERVAL_S = 60.0
+"""Least time from the start of the work to its first line, and between two lines of a process."""
+_LOCK = threading.Lock()
+_overall: "_Bar | _Lines | None" = None
+_last_line = -float("inf")
+
+
+class _Bar:
+    """A bar on a terminal or below a cell."""
+
+    def __init__(self, file: IO, total: int, desc: str, unit: str, done: int):
+        self.bar = tqdm(total=total, initial=done, desc=desc, unit=unit, file=file, leave=False, dynamic_ncols=True)
+
+    def skip(self, n: int) -> None:
+        """Count units that were done before; rate and time left are without them."""
+        with _LOCK:
+            for name in ("n", "initial", "last_print_n"):
+                setattr(self.bar, name, getattr(self.bar, name) + n)
+
+    def advance(self, n: int) -> None:
+        """Count units that are done."""
+        with _LOCK:
+            self.bar.set_postfix_str("", refresh=False)
+            self.bar.update(n)
+
+    def begin(self, first: str) -> None:
+        """Show a text until the first item is done."""
+        if self.bar.n == self.bar.initial:
+            self.bar.set_postfix_str(first if self.bar.n < self.bar.total else "")
+
+    def close(self) -> None:
+        self.bar.close()
+
+
+class _Lines:
+    """A line a minute in a file; none for work that takes less."""
+
+    def __init__(self, file: IO, total: int, desc: str, unit: str, done: int):
+        self.file, self.total, self.desc, self.unit = file, total, desc, unit
+        self.done = self.skipped = done
+        self.start = time.monotonic()
+
+    def skip(self, n: int) -> None:
+        with _LOCK:
+            self.done, self.skipped = self.done + n, self.skipped + n
+
+    def advance(self, n: int) -> None:
+        global _last_line
+        with _LOCK:
+            self.done += n
+            now = time.monotonic()
+            if now - max(self.start, _last_line) < INTERVAL_S:
+                return
+            _last_line = now
+            left = (now - self.start) / max(1, self.done - self.skipped) * (self.total - self.done)
+            minutes = f"{round(left / 60)} min" if left >= 60 else "under 1 min"
+            print(f"{self.desc}, {self.done} of {self.total} {self.unit}s, {minutes} left", file=self.file, flush=True)
+
+    def begin(self, first: str) -> None:
+        """Lines are about units that are done."""
+
+    def close(self) -> None:
+        """Lines stay."""
 
 
 def progress(
@@ -26,6 +92,8 @@ def progress(
     first: str = "",
 ) -> Iterator[T]:
     """Yield the items, and show how many of `total` are done, the rate and the time left.
+
+    Within `overall`, the units are added to that display instead.
 
     Parameters
     ----------
@@ -41,23 +109,54 @@ def progress(
     first : str
         Text until the first item is done, such as "compiling".
     """
-    with _progress_file() as file:
-        if file is None:
+    with _display(total, desc, unit, done) as display:
+        if display is None:
             yield from items
             return
-        with tqdm(total=total, initial=done, desc=desc, unit=unit, file=file, leave=False, dynamic_ncols=True) as bar:
-            bar.set_postfix_str(first if done < total else "")
-            for item in items:
-                bar.set_postfix_str("", refresh=False)
-                bar.update(size(item))
-                yield item
+        display.begin(first)
+        for item in items:
+            display.advance(size(item))
+            yield item
+
+
+@contextlib.contextmanager
+def overall(total: int, desc: str, unit: str) -> Iterator[None]:
+    """Show one display for all calls of `progress` inside the block, also in threads that start there.
+
+    Their units add up to `total`, so that the time left is that of the whole block. Inside another `overall`, it does nothing.
+    """
+    global _overall
+    with _display(total, desc, unit) as display:
+        outer, _overall = _overall, display
+        try:
+            yield
+        finally:
+            _overall = outer
+
+
+@contextlib.contextmanager
+def _display(total: int, desc: str, unit: str, done: int = 0) -> Iterator[_Bar | _Lines | None]:
+    """Yield the display of the surrounding `overall`, or a new one; None if progress is shown nowhere."""
+    if _overall is not None:
+        _overall.skip(done)
+        yield _overall
+        return
+    with _progress_file() as file:
+        if file is None:
+            yield None
+            return
+        display = (_Lines if _in_lines() else _Bar)(file, total, desc, unit, done)
+        try:
+            yield display
+        finally:
+            display.close()
 
 
 @contextlib.contextmanager
 def waiting(text: str) -> Iterator[None]:
     """Show a line while the block runs, for work that cannot be counted."""
     with _progress_file() as file:
-        if file is None:
+        if file is None or _in_lines():
             yield
             return
         with tqdm(bar_format="{desc} [{elapsed}]", desc=text, file=file, leave=False):
@@ -71,6 +170,10 @@ def announce(text: str) -> None:
             tqdm.write(text, file=file)
 
 
+def _in_lines() -> bool:
+    return os.environ.get("SER_PROGRESS", "").startswith("lines:")
+
+
 @contextlib.contextmanager
 def _progress_file() -> Iterator[IO | None]:
     """Yield the file to show progress on, or None."""
@@ -78,7 +181,7 @@ def _progress_file() -> Iterator[IO | None]:
     if name == "off":
         yield None
     elif name:
-        with open(name, "w", encoding="utf-8") as terminal:
-            yield terminal
+        with open(name.removeprefix("lines:"), "a" if _in_lines() else "w", encoding="utf-8") as file:
+            yield file
     else:
         yield sys.stderr

@@ -4,7 +4,6 @@ All functions take a table of predictions (see `ser_utils.evaluation.predictions
 """
 
 import pandas as pd
-from sklearn.metrics import classification_report, confusion_matrix
 
 from ser_utils.core.tables import SYSTEM_COLUMNS
 from ser_utils.corpora.labels import class_order
@@ -56,6 +55,8 @@ def confusion_table(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFra
     -------
     pd.DataFrame [columns=SYSTEM_COLUMNS, emotion, then one per class]
     """
+    from sklearn.metrics import confusion_matrix
+
     tables = []
     for system, part in iter_systems(predictions):
         shares = confusion_matrix(part.emotion, part.predicted, labels=classes, normalize="true")
@@ -73,6 +74,8 @@ def report_table(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     pd.DataFrame [columns=SYSTEM_COLUMNS, emotion, precision, recall, f1, support]
         `support` is the number of test clips of one seed.
     """
+    from sklearn.metrics import classification_report
+
     tables = []
     for system, part in iter_systems(predictions):
         reports = [

@@ -5,8 +5,6 @@ Probabilities have the shape (n_clips, n_classes). The confidence of a clip is t
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
 
 from ser_utils.evaluation.predictions import probability_columns
 
@@ -38,6 +36,9 @@ def fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
     float
         Within `TEMPERATURES`.
     """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
+
     logits, rows = _logits(probabilities), np.arange(len(truth))
 
     def loss(log_temperature: float) -> float:
@@ -51,6 +52,8 @@ def apply_temperature(probabilities: np.ndarray, temperature: float | np.ndarray
 
     The ranking of classes does not change; a temperature above 1 lowers the confidence.
     """
+    from scipy.special import softmax
+
     return softmax(_logits(probabilities) / temperature, axis=1)
 
 

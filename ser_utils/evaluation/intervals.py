@@ -6,7 +6,6 @@ plain percentile interval is too short as well; `expanded_alpha` corrects it.
 
 import numpy as np
 import pandas as pd
-from scipy.stats import bootstrap, norm, t
 
 from ser_utils.core.tables import UNKNOWN
 
@@ -35,6 +34,8 @@ def expanded_alpha(n_units: int) -> float:
     true value in about 86 % of cases. The expanded percentile interval (Hesterberg, The American Statistician, 2015) takes
     percentiles further out.
     """
+    from scipy.stats import norm, t
+
     upper = (1 + CONFIDENCE) / 2
     if n_units < 2:
         return 1 - upper
@@ -43,6 +44,8 @@ def expanded_alpha(n_units: int) -> float:
 
 def bootstrap_interval(values: np.ndarray) -> tuple[float, float]:
     """Compute the expanded percentile interval of the mean of one value per speaker [shape=(n_speakers,), at least two]."""
+    from scipy.stats import bootstrap
+
     level, batch = 1 - 2 * expanded_alpha(len(values)), max(1, MAX_VALUES // len(values))
     result = bootstrap(
         (values,), np.mean, n_resamples=N_RESAMPLES, batch=batch, confidence_level=level, method="percentile", rng=0
@@ -62,6 +65,6 @@ def over_speakers(table: pd.DataFrame, value: str, by: list[str]) -> pd.DataFram
     """
     rows = []
     for keys, part in table.groupby(by, sort=False):
-        low, high = bootstrap_interval(part[value].to_numpy()) if len(part) > 1 else (np.nan, np.nan)
+        low, high = bootstrap_interval(part[value].to_numpy(float)) if len(part) > 1 else (np.nan, np.nan)
         rows.append({**dict(zip(by, keys, strict=True)), value: part[value].mean(), "low": low, "high": high})
     return pd.DataFrame(rows)

@@ -1,14 +1,19 @@
 """Leakage check: before a fit is trained, its training and test rows are compared as its protocol demands."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from sklearn.preprocessing import StandardScaler
 
 from ser_utils.core.errors import StudyError
 from ser_utils.core.tables import EXTRA_CORPUS, ORIGINAL
 from ser_utils.evaluation.protocols import get_protocol
+
+if TYPE_CHECKING:
+    from sklearn.preprocessing import StandardScaler
 
 NOUNS = {"file": "clip", "audio_sha256": "recording"}
 """Words for columns in messages; other columns are named as they are."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut, StratifiedGroupKFold, train_test_split
 
 from ser_utils.core.errors import StudyError
 from ser_utils.core.tables import ORIGINAL
@@ -61,6 +60,8 @@ def as_published(rows: pd.DataFrame, seed: int, n_folds: int) -> pd.DataFrame:
     The original keeps the last fold's model and tests that one. Augmented copies of a test clip are training rows. The
     original also standardises all rows together; here the scaler is fitted on training rows alone, in every protocol.
     """
+    from sklearn.model_selection import KFold, train_test_split
+
     kept, test = train_test_split(np.arange(len(rows)), test_size=0.1, random_state=seed)
     cut = KFold(n_folds, shuffle=True, random_state=seed).split(kept)
     return pd.concat([_fold(rows, fold, {TEST: test, VALIDATION: kept[held]}) for fold, (_, held) in enumerate(cut, 1)])
@@ -68,6 +69,8 @@ def as_published(rows: pd.DataFrame, seed: int, n_folds: int) -> pd.DataFrame:
 
 def clip(rows: pd.DataFrame, seed: int, n_folds: int) -> pd.DataFrame:
     """Split clips at random into `n_folds` folds; all variants of a clip are on one side. Speakers and sentences are shared."""
+    from sklearn.model_selection import GroupKFold
+
     cut = GroupKFold(n_folds, shuffle=True, random_state=seed).split(rows, groups=rows.file)
     return pd.concat([_grouped_fold(rows, fold, test) for fold, (_, test) in enumerate(cut, 1)])
 
@@ -158,6 +161,8 @@ def assign_groups(rows: pd.DataFrame, column: str, *, max_single: int = MAX_SING
     -------
     np.ndarray [shape=(n_rows,)]
     """
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+
     names = rows[column].astype(str)
     if names.nunique() <= max_single:
         return names.to_numpy()
@@ -185,6 +190,8 @@ def leave_groups_out(rows: pd.DataFrame, groups: np.ndarray) -> pd.DataFrame:
     pd.DataFrame [columns=file, variant, fold, role]
         The original clips of the group are the test rows; their augmented variants are left out.
     """
+    from sklearn.model_selection import LeaveOneGroupOut
+
     cut = LeaveOneGroupOut().split(rows, groups=groups)
     return pd.concat([_grouped_fold(rows, fold, test) for fold, (_, test) in enumerate(cut, 1)])
 

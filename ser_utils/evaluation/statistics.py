@@ -8,7 +8,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from ser_utils.core.errors import StudyError
 from ser_utils.core.parallel import Execution, parallel_map
@@ -174,6 +173,7 @@ def sign_flip_test(differences: np.ndarray) -> tuple[float, float]:
     tries all 2^n flips, so the smallest p of six speakers is 2 / 64 = 0.031. With more than `MAX_EXACT` speakers it draws
     `RANDOM_FLIPS` flips.
     """
+    from scipy import stats
 
     def size_of_mean(values: np.ndarray, axis: int) -> np.ndarray:
         return np.abs(np.mean(values, axis=axis).round(DIGITS))

@@ -15,8 +15,6 @@ from ser_utils.evaluation.protocols import TEST, VALIDATION
 from ser_utils.experiments.data import Data
 from ser_utils.experiments.systems import System
 from ser_utils.models.registry import Model, build_network, get_model, scaled
-from ser_utils.models.saved_model import with_normalisation
-from ser_utils.models.sequences import pad_sequences
 from ser_utils.models.training import Fit, FitResult, fit_all
 
 Key = tuple[int, int]
@@ -124,11 +122,15 @@ def _reused_network(model: str, n_features: int, n_classes: int, settings: tuple
 
 def as_input(x: np.ndarray | list[np.ndarray]) -> np.ndarray:
     """Return features as a network's input: rows unchanged, sequences padded and with a mask (see `ser_utils.models`)."""
+    from ser_utils.models.sequences import pad_sequences
+
     return pad_sequences(list(x)) if isinstance(x, list) or x.dtype == object else x
 
 
 def network_of(system: System, data: Data, fit: Fit, result: FitResult):
     """Return the fitted network as a `keras.Model` that takes features as in `data.x` and normalises them itself."""
+    from ser_utils.models.saved_model import with_normalisation
+
     network = build_network(system.model, len(data.names), len(data.classes), **fit.settings)
     network.set_weights(result.weights)
     return with_normalisation(network, result.scaler.mean_, result.scaler.scale_)

@@ -17,11 +17,15 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "registry": [
             "FEATURE_SETS",
             "FeatureSet",
+            "STANDARD_SETS",
+            "check_feature_sets",
             "feature_file_name",
             "get_feature_set",
             "read_features",
             "variance_by",
+            "variants_of",
             "write_features",
+            "write_tables",
         ],
     },
 )

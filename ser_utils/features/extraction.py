@@ -1,16 +1,17 @@
 """Tables of features of recordings and their variants: one pass over the audio, on all cores, with a cache."""
 
+import functools
 import hashlib
 import io
 import itertools
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import librosa
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from ser_utils.core import cache, code_version
 from ser_utils.core.audio import AudioError, read_audio, resample_and_mix
@@ -20,8 +21,7 @@ from ser_utils.core.paths import file_hashes
 from ser_utils.core.progress import progress, waiting
 from ser_utils.core.tables import FRAMES, ORIGINAL
 from ser_utils.features.augmentation import AUGMENTATIONS, Augmentation, augment, check_strengths, check_variants, depends_on
-from ser_utils.features.f0 import f0_contour
-from ser_utils.features.registry import FeatureSet, get_feature_set
+from ser_utils.features.registry import STANDARD_SETS, FeatureSet, get_feature_set
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,11 @@ class Cell:
     feature_set: FeatureSet
     augmentation: Augmentation | None
 
+    @property
+    def audio(self) -> tuple[int, bool, str]:
+        """Which samples the features are computed from: sample rate, whether channels are averaged, and variant."""
+        return self.feature_set.sr, self.feature_set.mono, self.variant
+
     def cache_key(self, recording: Recording, strengths: Mapping, seed: int) -> str:
         """Return the key of the values in the cache: a hash of the audio, the settings and the code that they depend on."""
         functions = [self.feature_set.extract] + ([self.augmentation.change] if self.augmentation else [])
@@ -66,7 +71,7 @@ def clip_features(
     audio : bytes or None
         Content of the file; None to read it from its path.
     cells : list of Cell
-        Sorted by feature set.
+        Sorted by `Cell.audio`.
     strengths, seed
         See `ser_utils.features.augmentation.augment`.
 
@@ -82,13 +87,20 @@ def clip_features(
     """
     y, native_sr = _read(recording, audio)
     rows, settings = [], {"strengths": strengths, "clip": recording.file, "seed": seed}
-    with threadpool_limits(1):  # the last digit of a matrix product depends on the number of threads
-        for feature_set, group in itertools.groupby(cells, key=lambda cell: cell.feature_set):
-            original, sr = resample_and_mix(y, native_sr, sr=feature_set.sr, mono=feature_set.mono)
-            for cell in group:
-                changed = augment(original, sr=sr, variant=cell.variant, entry=cell.augmentation, **settings)
-                rows.append(np.asarray(feature_set.extract(changed, sr), np.float32))
+    with _thread_pools(len(sys.modules)).limit(limits=1):  # the last digit of a matrix product depends on the number of threads
+        for (sr, mono), of_rate in itertools.groupby(cells, key=lambda cell: cell.audio[:2]):
+            original, sr = resample_and_mix(y, native_sr, sr=sr, mono=mono)
+            for _, of_variant in itertools.groupby(of_rate, key=lambda cell: cell.audio):
+                first, *others = of_variant
+                changed = augment(original, sr=sr, variant=first.variant, entry=first.augmentation, **settings)
+                rows += [np.asarray(cell.feature_set.extract(changed, sr), np.float32) for cell in (first, *others)]
     return rows
+
+
+@functools.lru_cache(maxsize=1)
+def _thread_pools(n_modules: int) -> ThreadpoolController:
+    """Find the libraries with threads, which takes 3 ms, so it is done again only after other modules were imported."""
+    return ThreadpoolController()
 
 
 def _read(recording: Recording, audio: bytes | None) -> tuple[np.ndarray, int]:
@@ -110,7 +122,7 @@ def feature_tables(
     *,
     root: Path,
     features: Sequence[str],
-    variants: list[str],
+    variants: list[str] | Mapping[str, list[str]],
     strengths: Mapping,
     seed: int = 0,
     execution: Execution = Execution(-1),
@@ -127,8 +139,9 @@ def feature_tables(
         Folder of the corpus.
     features : sequence of str
         Names in `ser_utils.features.registry.FEATURE_SETS`.
-    variants : list of str
-        Names in `ser_utils.features.augmentation.AUGMENTATIONS`. The original is always added as the first variant.
+    variants : list of str, or mapping of str to list of str
+        Names in `ser_utils.features.augmentation.AUGMENTATIONS`, for all feature sets or by feature set. The original is
+        always added as the first variant.
     strengths : mapping of str to float
         See `ser_utils.features.augmentation.STRENGTHS`.
     seed : int
@@ -148,13 +161,16 @@ def feature_tables(
         A feature set or an augmentation is unknown, a strength is out of range, or a recording is missing or not usable.
     """
     feature_sets = {name: get_feature_set(name) for name in features}
-    check_variants(variants)
+    by_set = variants if isinstance(variants, Mapping) else dict.fromkeys(features, variants)
+    for names in by_set.values():
+        check_variants(names)
     check_strengths(strengths)
-    variants = [ORIGINAL, *variants]
-    cells = [Cell(name, v, entry, AUGMENTATIONS.get(v)) for name, entry in feature_sets.items() for v in variants]
+    by_set = {name: [ORIGINAL, *names] for name, names in by_set.items()}
+    cells = [Cell(name, v, entry, AUGMENTATIONS.get(v)) for name, entry in feature_sets.items() for v in by_set[name]]
+    cells.sort(key=lambda cell: cell.audio)  # so that sets of one sample rate share resampled and augmented recordings
     recordings = [Recording(root, *pair) for pair in zip(files, file_hashes(root, files), strict=True)]
-    values = {name: _empty(entry, len(files), len(variants)) for name, entry in feature_sets.items()}
-    rows = {cell: values[cell.features][:, variants.index(cell.variant)] for cell in cells}  # views into `values`
+    values = {name: _empty(entry, len(files), len(by_set[name])) for name, entry in feature_sets.items()}
+    rows = {cell: values[cell.features][:, by_set[cell.features].index(cell.variant)] for cell in cells}  # views into `values`
     missing: dict[int, list[Cell]] = {}
     for (i, recording), cell in itertools.product(enumerate(recordings), cells):
         cached = cache.load("features", cell.cache_key(recording, strengths, seed))
@@ -166,7 +182,7 @@ def feature_tables(
         for cell, row in zip(missing[i], computed, strict=True):
             cache.save("features", cell.cache_key(recordings[i], strengths, seed), {"row": row})
             rows[cell][i] = row
-    return {name: _table(files, variants, entry, values[name]) for name, entry in feature_sets.items()}
+    return {name: _table(files, by_set[name], entry, values[name]) for name, entry in feature_sets.items()}
 
 
 def _empty(entry: FeatureSet, n_files: int, n_variants: int) -> np.ndarray:
@@ -211,9 +227,6 @@ def warm_up() -> None:
     Two processes that compile at the same time can leave a cache that crashes every later process (numba issue 10128), so one
     process compiles first.
     """
-    y = librosa.tone(220, sr=16_000, duration=1).astype(np.float32)
-    spectrum = np.abs(librosa.stft(y))
-    librosa.feature.chroma_stft(S=spectrum**2, sr=16_000)
-    librosa.feature.zero_crossing_rate(y)
-    librosa.effects.pitch_shift(librosa.effects.time_stretch(y, rate=0.9), sr=16_000, n_steps=1)
-    f0_contour(y, sr=16_000)
+    y = np.sin(2 * np.pi * 220 / 16_000 * np.arange(16_000, dtype=np.float32))
+    for name in STANDARD_SETS:
+        get_feature_set(name).extract(y, 16_000)

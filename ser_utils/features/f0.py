@@ -15,7 +15,6 @@ import numba
 import numpy as np
 import scipy.fft
 from scipy.special import betainc
-from scipy.stats import boltzmann
 
 from ser_utils.core.audio import level_dbfs
 from ser_utils.features import short_time
@@ -95,8 +94,10 @@ def aperiodicity(y: np.ndarray) -> np.ndarray:
     difference = 0
     for channel in y:
         cut = short_time.frames(np.asarray(channel, np.float32), n_fft=WIN_F0, hop=HOP)
-        power = short_time.power_spectrogram(np.pad(cut, ((0, 0), (0, WIN_F0))), np.float32(1))
-        correlation = scipy.fft.irfft(power, axis=1)[:, : MAX_LAG + 1]
+        correlation = np.empty((len(cut), MAX_LAG + 1), np.float32)
+        for block in short_time.blocks(len(cut)):
+            D = scipy.fft.rfft(cut[block], 2 * WIN_F0, axis=1)
+            correlation[block] = scipy.fft.irfft(D.real**2 + D.imag**2, axis=1)[:, : MAX_LAG + 1]
         energy = np.cumsum(cut[:, :MAX_LAG] ** 2, axis=1, dtype=np.float32)
         difference = difference + 2 * (correlation[:, :1] - correlation[:, 1:]) - energy
     mean = np.cumsum(difference, axis=1) / np.arange(1, MAX_LAG + 1)
@@ -118,7 +119,7 @@ def candidate_probabilities(cmndf: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         F0 of the candidate in each state; the state's own F0 if it has no candidate.
     """
     frame, lag = _troughs(cmndf)
-    probability = _trough_probabilities(frame, lag, cmndf[frame, lag], n_frames=len(cmndf))
+    probability = _trough_probabilities(frame, cmndf[frame, lag], n_frames=len(cmndf))
     period = MIN_LAG + lag + _parabolic_shift(cmndf, frame, lag)
     state = np.clip(np.rint(12 * PER_SEMITONE * np.log2(SR / period / F0_MIN_HZ)), 0, N_PITCH).astype(int)
     probabilities = np.zeros((len(cmndf), N_PITCH + 1))
@@ -137,29 +138,53 @@ def _troughs(cmndf: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.nonzero(trough)
 
 
-def _trough_probabilities(frame: np.ndarray, lag: np.ndarray, height: np.ndarray, *, n_frames: int) -> np.ndarray:
+def _trough_probabilities(frame: np.ndarray, height: np.ndarray, *, n_frames: int) -> np.ndarray:
     """Return the probability of each trough [all shape=(n_troughs,)].
 
     It depends on the share of thresholds that the trough is below, and on the number of shorter periods below them.
     """
     starts = np.searchsorted(frame, np.arange(n_frames + 1))  # index of each frame's first trough
-    lowest = np.lexsort((lag, height, frame))[starts[:-1][starts[:-1] < starts[1:]]]  # only frames that have a trough
-    probability = np.zeros(len(lag))
+    lowest = _lowest(height, starts[:-1][starts[:-1] < starts[1:]])  # only frames that have a trough
+    probability = np.zeros(len(height))
     probability[lowest] = NO_TROUGH * np.where(height[lowest, None] < THRESHOLDS, 0, THRESHOLD_WEIGHTS).sum(axis=1)
     (deep,) = np.nonzero(height < THRESHOLDS[-1])
-    below = height[deep, None] < THRESHOLDS
-    n_before = np.zeros((1 + len(below), below.shape[1]), np.int16)
-    np.cumsum(below, axis=0, out=n_before[1:])
     starts = np.searchsorted(frame[deep], np.arange(n_frames + 1))
-    rank = n_before[1:] - n_before[starts][frame[deep]] - 1
-    count = np.diff(n_before[starts], axis=0)[frame[deep]]
-    probability[deep] += np.where(below, _priors()[rank, count], 0) @ THRESHOLD_WEIGHTS
+    probability[deep] += _priors_by_threshold(height[deep], starts, THRESHOLDS, _priors()) @ THRESHOLD_WEIGHTS
     return probability
+
+
+def _lowest(height: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Return the index of the lowest trough, of equal ones the first, of each frame; `starts` has each frame's first trough."""
+    is_lowest = height == np.repeat(np.minimum.reduceat(height, starts), np.diff(starts, append=len(height)))
+    (candidates,) = np.nonzero(is_lowest)
+    return candidates[np.searchsorted(candidates, starts)]
+
+
+@numba.njit(cache=True)
+def _priors_by_threshold(height: np.ndarray, starts: np.ndarray, thresholds: np.ndarray, priors: np.ndarray) -> np.ndarray:
+    """Return the prior of each trough at each threshold, 0 where the trough is above it [shape=(n_troughs, n_thresholds)].
+
+    The troughs of frame ``t`` are those from ``starts[t]`` to before ``starts[t + 1]``. Compiled: a tenth of the time.
+    """
+    by_threshold = np.zeros((len(height), len(thresholds)))
+    count, rank = np.zeros((2, len(thresholds)), np.int64)
+    first = np.searchsorted(thresholds, height, side="right")  # the lowest threshold above each trough
+    for t in range(len(starts) - 1):
+        count[:], rank[:] = 0, 0
+        for trough in range(starts[t], starts[t + 1]):
+            count[first[trough] :] += 1
+        for trough in range(starts[t], starts[t + 1]):
+            for k in range(first[trough], len(thresholds)):
+                by_threshold[trough, k] = priors[rank[k], count[k]]
+                rank[k] += 1
+    return by_threshold
 
 
 @functools.cache
 def _priors() -> np.ndarray:
     """Return the prior of a trough by its rank and the number of troughs below a threshold [shape=(MAX_LAG, 1 + MAX_LAG)]."""
+    from scipy.stats import boltzmann
+
     rank, count = np.ogrid[:MAX_LAG, 1 : MAX_LAG + 1]
     return np.pad(boltzmann.pmf(rank, BOLTZMANN, count), ((0, 0), (1, 0)))
 
@@ -222,15 +247,25 @@ def best_path(probabilities: np.ndarray) -> np.ndarray:
     transitions = _transitions()
     _forward(score, observed, transitions, stay, switch)
     path = np.empty(len(probabilities), int)
-    voicing, state = divmod(int(score[-1, :, REACH:-REACH].argmax()), N_PITCH)
-    path[-1] = voicing * N_PITCH + state
-    for t in range(len(path) - 1, 0, -1):
-        predecessors = score[t - 1][:, state : state + 2 * REACH + 1] + transitions[:, state]
-        predecessors += np.where(np.arange(2) == voicing, stay, switch)[:, None]
-        voicing, k = divmod(int(predecessors.argmax()), 2 * REACH + 1)
-        state += k - REACH
-        path[t - 1] = voicing * N_PITCH + state
+    path[-1] = score[-1, :, REACH:-REACH].argmax()
+    _trace_back(path, score, transitions, stay, switch)
     return path
+
+
+@numba.njit(cache=True)
+def _trace_back(path: np.ndarray, score: np.ndarray, transitions: np.ndarray, stay: float, switch: float) -> None:
+    """Fill in the best path before its last frame; of equal predecessors the first counts."""
+    n_transitions, n_states = transitions.shape
+    for t in range(len(path) - 1, 0, -1):
+        voicing, state = divmod(path[t], n_states)
+        best = -np.inf
+        for before in range(2):
+            change = stay if before == voicing else switch
+            for k in range(n_transitions):
+                candidate = score[t - 1, before, state + k] + transitions[k, state] + change
+                if candidate > best:
+                    best = candidate
+                    path[t - 1] = before * n_states + state + k - n_transitions // 2
 
 
 def f0_contour(y: np.ndarray, *, sr: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,8 +6,6 @@ The public functions take the low-level descriptors of one recording; ``glossary
 from itertools import pairwise
 
 import numpy as np
-from scipy.ndimage import find_objects, label
-from scipy.signal import find_peaks
 
 from ser_utils.features.f0 import HOP_S
 from ser_utils.features.low_level_descriptors import LowLevelDescriptors
@@ -73,6 +71,8 @@ def f0_segments(llds: LowLevelDescriptors) -> dict[str, float]:
 
 def rhythm_functionals(llds: LowLevelDescriptors) -> dict[str, float]:
     """Compute the family rhythm: duration, voicing, pauses (Goldman-Eisler, 1968), syllable peaks (Mermelstein, 1975)."""
+    from scipy.signal import find_peaks
+
     duration = len(llds.voiced) * HOP_S
     voiced, unvoiced, gaps = (
         np.array([run.stop - run.start for run in runs(mask)]) * HOP_S for mask in (llds.voiced, ~llds.voiced, ~llds.active)
@@ -140,6 +140,8 @@ def modulation(llds: LowLevelDescriptors) -> dict[str, float]:
 
 def runs(mask: np.ndarray) -> list[slice]:
     """Return every run of True in `mask` [shape=(n,)]."""
+    from scipy.ndimage import find_objects, label
+
     return [run for (run,) in find_objects(label(mask)[0])]
 
 

@@ -4,7 +4,7 @@ A feature set maps a recording to one row of named numbers, or to a sequence of 
 ``(y, sr) -> values`` and add a `FeatureSet` to `FEATURE_SETS`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,10 @@ FEATURE_SETS = {
 }
 
 
+STANDARD_SETS = ("original38", "functionals")
+"""The feature sets of every run; others are computed on request."""
+
+
 def feature_file_name(features: str) -> str:
     """Return the name of the file in ``out/<corpus>/`` with the table of a feature set."""
     return f"features_{features}.{get_feature_set(features).file_type}"
@@ -59,6 +63,36 @@ def get_feature_set(name: str) -> FeatureSet:
     if name not in FEATURE_SETS:
         raise StudyError(f"Unknown feature set {name!r}: expected one of {', '.join(FEATURE_SETS)}.")
     return FEATURE_SETS[name]
+
+
+def check_feature_sets(names: Sequence[str]) -> None:
+    """Raise `StudyError` if a name is unknown or listed twice, or one of `STANDARD_SETS` is not listed."""
+    for name in names:
+        get_feature_set(name)
+        if list(names).count(name) > 1:
+            raise StudyError(f"FEATURE_SETS lists {name!r} twice: list each feature set once.")
+    if missing := [name for name in STANDARD_SETS if name not in names]:
+        raise StudyError(f"FEATURE_SETS lacks {missing[0]!r}: expected {', '.join(STANDARD_SETS)} and others if needed.")
+
+
+def variants_of(features: Sequence[str], variants: list[str], protocols: Sequence[str]) -> dict[str, list[str]]:
+    """Return for each feature set the augmented variants that a run with these protocols trains on: all of them or none.
+
+    Sequence networks train on augmented variants under each protocol. Networks with one row per clip do so under
+    ``as_published``, as in the original study, and where a run that has this protocol compares training with and without
+    augmentation.
+    """
+    is_published = "as_published" in protocols
+    return {name: list(variants) if is_published or get_feature_set(name).sequences else [] for name in features}
+
+
+def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
+    """Write the tables of a run by feature set, and remove those of other sets that an earlier run has left there."""
+    for name in FEATURE_SETS:
+        if name not in tables:
+            (folder / feature_file_name(name)).unlink(missing_ok=True)
+    for name, table in tables.items():
+        write_features(table, folder / feature_file_name(name))
 
 
 def write_features(table: pd.DataFrame, path: Path) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 import numpy as np
 import scipy.fft
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy.signal import get_window
 
 N_FFT, HOP = 2048, 512
 """Frame length and step of `stft` and `istft` in samples."""
@@ -21,6 +20,8 @@ BLOCK = 64
 @functools.cache
 def hann(length: int, n_fft: int) -> np.ndarray:
     """Return a periodic Hann window of `length` samples, centred in `n_fft` [shape=(n_fft,), dtype=float32]."""
+    from scipy.signal import get_window
+
     window = np.zeros(n_fft, np.float32)
     start = (n_fft - length) // 2
     window[start : start + length] = get_window("hann", length)

@@ -6,8 +6,6 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 
-import librosa
-
 
 @contextlib.contextmanager
 def _silent_stderr() -> Iterator[None]:
@@ -22,18 +20,15 @@ def _silent_stderr() -> Iterator[None]:
         os.close(stderr)
 
 
-# On first use, librosa looks up its caller among all loaded modules. After TensorFlow has loaded thousands of them, this takes
-# 20 s in a notebook. Therefore librosa is used once before TensorFlow is imported.
-librosa.resample  # noqa: B018
-
 with _silent_stderr():
     import keras
     import tensorflow as tf
+    from keras import layers, ops
     from keras.src.random import seed_generator
 
     tf.get_logger().setLevel("ERROR")
 
-__all__ = ["build_with_seed", "keras", "tf"]
+__all__ = ["build_with_seed", "keras", "layers", "ops", "tf"]
 
 # Determinism must be enabled before the first computation. The number of threads is fixed, because it changes the order of
 # sums and thereby the last bits of results. More threads do not make such small networks faster.

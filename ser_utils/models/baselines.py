@@ -1,23 +1,19 @@
 """The registered baselines: trivial and classical scikit-learn classifiers, with the settings that inner folds choose among."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import softmax
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.dummy import DummyClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import make_scorer
-from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 
 from ser_utils.core.errors import StudyError
 from ser_utils.evaluation.leakage import check_scaler
 from ser_utils.evaluation.metrics import uar
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 
 @dataclass(frozen=True)
@@ -32,14 +28,42 @@ class Baseline:
     """Whether predictions depend on the seed."""
 
 
+def _chance(seed: int) -> object:
+    from sklearn.dummy import DummyClassifier
+
+    return DummyClassifier(strategy="uniform", random_state=seed)
+
+
+def _majority(seed: int) -> object:
+    from sklearn.dummy import DummyClassifier
+
+    return DummyClassifier(strategy="most_frequent")
+
+
+def _logistic_regression(seed: int) -> object:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(class_weight="balanced", max_iter=300)
+
+
+def _svm(seed: int) -> object:
+    from sklearn.svm import SVC
+
+    return SVC(class_weight="balanced")
+
+
+def _lda(seed: int) -> object:
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    return LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+
+
 BASELINES = {
-    "chance": Baseline(lambda seed: DummyClassifier(strategy="uniform", random_state=seed), {}, random=True),
-    "majority": Baseline(lambda seed: DummyClassifier(strategy="most_frequent"), {}),
-    "logistic_regression": Baseline(
-        lambda seed: LogisticRegression(class_weight="balanced", max_iter=300), {"C": [0.001, 0.01, 0.1]}
-    ),
-    "svm": Baseline(lambda seed: SVC(class_weight="balanced"), {"C": [0.3, 1, 3, 10]}),
-    "lda": Baseline(lambda seed: LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"), {}),
+    "chance": Baseline(_chance, {}, random=True),
+    "majority": Baseline(_majority, {}),
+    "logistic_regression": Baseline(_logistic_regression, {"C": [0.001, 0.01, 0.1]}),
+    "svm": Baseline(_svm, {"C": [0.3, 1, 3, 10]}),
+    "lda": Baseline(_lda, {}),
 }
 """Random guessing, the most frequent class of the training rows, and three classical classifiers."""
 
@@ -48,17 +72,6 @@ def check_baselines(names: list[str]) -> None:
     """Raise `StudyError` if a name is not in `BASELINES`."""
     if unknown := [name for name in names if name not in BASELINES]:
         raise StudyError(f"Unknown {unknown[0]!r} in BASELINES: expected some of {', '.join(BASELINES)}.")
-
-
-class CorpusScaler(TransformerMixin, BaseEstimator):
-    """Standardise the rows of the main corpus; rows of extra corpora, marked with 1 in the last column, do not change."""
-
-    def fit(self, x: np.ndarray, y: np.ndarray | None = None) -> "CorpusScaler":
-        self.scaler_ = StandardScaler().fit(x[x[:, -1] == 0, :-1])
-        return self
-
-    def transform(self, x: np.ndarray) -> np.ndarray:
-        return np.where(x[:, -1:] == 0, self.scaler_.transform(x[:, :-1]), x[:, :-1])
 
 
 def inner_folds(groups: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -94,6 +107,11 @@ def fit_baseline(fit: BaselineFit) -> np.ndarray:
     np.ndarray [shape=(n_test, n_classes)]
         Probabilities; 0 for a class without training rows.
     """
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from ser_utils.models.corpus_scaler import CorpusScaler
+
     entry, has_extra, x, test = BASELINES[fit.name], fit.extra.any(), fit.x, fit.test
     if has_extra:
         x, test = np.c_[x, fit.extra.astype(x.dtype)], np.c_[test, np.zeros(len(test), x.dtype)]
@@ -110,6 +128,9 @@ def fit_baseline(fit: BaselineFit) -> np.ndarray:
 
 def _fit_pipeline(pipeline: Pipeline, grid: Mapping[str, list], x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> Pipeline:
     """Fit with the settings that have the highest mean UAR on the inner folds, or with the defaults without inner folds."""
+    from sklearn.metrics import make_scorer
+    from sklearn.model_selection import GridSearchCV
+
     folds = [(train, held_out) for train, held_out in inner_folds(groups) if len(np.unique(y[train])) > 1]
     if not folds:
         return pipeline.fit(x, y)
@@ -119,6 +140,8 @@ def _fit_pipeline(pipeline: Pipeline, grid: Mapping[str, list], x: np.ndarray, y
 
 def _class_probabilities(pipeline: Pipeline, x: np.ndarray) -> np.ndarray:
     """Return probabilities, or a softmax of the decision values if the classifier has no probabilities."""
+    from scipy.special import softmax
+
     if hasattr(pipeline, "predict_proba"):
         return pipeline.predict_proba(x)
     values = pipeline.decision_function(x)

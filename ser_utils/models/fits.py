@@ -1,16 +1,21 @@
 """Training runs (fits): their rows, settings and results, and how features are prepared and validation is measured."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING
 
 import joblib
 import numpy as np
 import pandas as pd
-from sklearn.preprocessing import StandardScaler
 
 from ser_utils.evaluation.leakage import check_scaler
 from ser_utils.evaluation.metrics import uar
 from ser_utils.models.registry import Model
+
+if TYPE_CHECKING:
+    from sklearn.preprocessing import StandardScaler
 
 NOT_TRAINED_ON = {"validation", "test", "keep_weights"}
 """Fields of `Fit` that do not change the weights without early stopping."""
@@ -96,6 +101,8 @@ def standardise(x: np.ndarray, fit: Fit) -> tuple[StandardScaler, np.ndarray | l
 
     The scaler is fitted on the training rows (on all frames of training sequences) without extra corpora, and checked.
     """
+    from sklearn.preprocessing import StandardScaler
+
     rows = x[fit.train if fit.extra_rows is None else np.setdiff1d(fit.train, fit.extra_rows)]
     rows = np.concatenate(rows) if rows.dtype == object else rows
     scaler = StandardScaler().fit(rows)

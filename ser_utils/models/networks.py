@@ -11,9 +11,12 @@ There are two kinds of networks. All outputs are class probabilities [shape=(bat
   must not depend on the amount of padding (see `masked_input`).
 """
 
-from ser_utils.models.backend import keras
+from __future__ import annotations
 
-layers, ops = keras.layers, keras.ops
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ser_utils.models.backend import keras
 
 
 def original_mlp(n_features: int, n_classes: int) -> keras.Sequential:
@@ -21,6 +24,8 @@ def original_mlp(n_features: int, n_classes: int) -> keras.Sequential:
 
     Two hidden layers of 39 and 64 rectified linear units, dropout of 0.6, softmax.
     """
+    from ser_utils.models.backend import keras, layers
+
     return keras.Sequential(
         [
             keras.Input((n_features,)),
@@ -39,6 +44,8 @@ def mlp(n_features: int, n_classes: int, *, units: tuple[int, ...] = (256, 64), 
     Dropout on the input (Srivastava et al., JMLR 2014) prevents reliance on single features. Each hidden layer has batch
     normalisation (Ioffe and Szegedy, ICML 2015) and dropout.
     """
+    from ser_utils.models.backend import keras, layers
+
     hidden = []
     for n in units:
         hidden += [layers.Dense(n), layers.BatchNormalization(), layers.Activation("relu"), layers.Dropout(dropout)]
@@ -58,6 +65,8 @@ def masked_input(n_features: int) -> tuple[keras.KerasTensor, keras.KerasTensor,
     mask : KerasTensor [shape=(batch, n_frames, 1)]
         1 for frames of the clip, 0 for padding.
     """
+    from ser_utils.models.backend import keras
+
     inputs = keras.Input((None, n_features + 1))
     mask = inputs[..., -1:]
     return inputs, inputs[..., :-1] * mask, mask
@@ -65,6 +74,8 @@ def masked_input(n_features: int) -> tuple[keras.KerasTensor, keras.KerasTensor,
 
 def pooled_statistics(frames: keras.KerasTensor, mask: keras.KerasTensor) -> keras.KerasTensor:
     """Compute mean and standard deviation over the frames of each clip [shape=(batch, 2 * n)] (Snyder et al., ICASSP 2018)."""
+    from ser_utils.models.backend import layers, ops
+
     n = ops.sum(mask, axis=1)
     mean = ops.sum(frames * mask, axis=1) / n
     variance = ops.sum(ops.square(frames - mean[:, None]) * mask, axis=1) / n
@@ -73,6 +84,8 @@ def pooled_statistics(frames: keras.KerasTensor, mask: keras.KerasTensor) -> ker
 
 def pooled_by_attention(frames: keras.KerasTensor, mask: keras.KerasTensor) -> keras.KerasTensor:
     """Compute a mean over the frames of each clip with learned weights [shape=(batch, n)] (Mirsamadi et al., ICASSP 2017)."""
+    from ser_utils.models.backend import layers, ops
+
     score = layers.Dense(1)(layers.Dense(32, activation="tanh")(frames))
     weight = ops.softmax(score - 1e9 * (1 - mask), axis=1)
     return ops.sum(weight * frames, axis=1)
@@ -83,6 +96,8 @@ def cnn(n_features: int, n_classes: int, *, filters: tuple[int, ...] = (16, 24, 
 
     Each convolution has stride 2 in both directions, which takes a quarter of the time of a pooling layer after it.
     """
+    from ser_utils.models.backend import keras, layers, ops
+
     inputs, x, mask = masked_input(n_features)
     x, mask = x[..., None], mask[..., None]
     for n in filters:
@@ -101,6 +116,8 @@ def lstm(n_features: int, n_classes: int, *, units: int = 40, dropout: float = 0
 
     A convolution with stride 2 before the LSTM halves the number of recurrent steps and thereby the time.
     """
+    from ser_utils.models.backend import keras, layers, ops
+
     inputs, x, mask = masked_input(n_features)
     x = layers.Conv1D(64, 3, strides=2, activation="relu")(layers.ZeroPadding1D(1)(x))
     mask = mask[:, ::2]

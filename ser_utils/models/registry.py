@@ -3,17 +3,19 @@
 To add one, write a function in `ser_utils.models.networks` and an entry in `MODELS`.
 """
 
+from __future__ import annotations
+
 import math
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-
-from sklearn.model_selection import ParameterGrid, ParameterSampler
+from typing import TYPE_CHECKING
 
 from ser_utils.core.errors import StudyError
-from ser_utils.models.backend import keras
 from ser_utils.models.networks import cnn, lstm, mlp, original_mlp
-from ser_utils.models.optimizers import Adam, AdamW
+
+if TYPE_CHECKING:
+    from ser_utils.models.backend import keras
 
 NOT_IN_FIT_KEY = {
     *("build", "optimizer", "identifier"),  # the key has the version of their code
@@ -75,11 +77,23 @@ class Model:
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in NOT_IN_FIT_KEY}
 
 
+def _adam() -> keras.optimizers.Optimizer:
+    from ser_utils.models.optimizers import Adam
+
+    return Adam()
+
+
+def _adamw(learning_rate: float) -> keras.optimizers.Optimizer:
+    from ser_utils.models.optimizers import AdamW
+
+    return AdamW(learning_rate, weight_decay=1e-2)
+
+
 MODELS = {
-    "original_mlp": Model(original_mlp, Adam, batch_size=32, max_epochs=100, epochs=60, features="original38"),
+    "original_mlp": Model(original_mlp, _adam, batch_size=32, max_epochs=100, epochs=60, features="original38"),
     "mlp": Model(
         mlp,
-        lambda: AdamW(1e-3, weight_decay=1e-2),
+        lambda: _adamw(1e-3),
         batch_size=64,
         max_epochs=60,
         epochs=40,
@@ -92,7 +106,7 @@ MODELS = {
     ),
     "cnn": Model(
         cnn,
-        lambda: AdamW(2e-3, weight_decay=1e-2),
+        lambda: _adamw(2e-3),
         batch_size=16,
         max_epochs=25,
         epochs=20,
@@ -105,7 +119,7 @@ MODELS = {
     ),
     "lstm": Model(
         lstm,
-        lambda: AdamW(1e-3, weight_decay=1e-2),
+        lambda: _adamw(1e-3),
         batch_size=32,
         max_epochs=20,
         epochs=12,
@@ -148,6 +162,8 @@ def build_network(name: str, n_features: int, n_classes: int, **settings) -> ker
     StudyError
         If its function returns no Keras model, or one with another input or output shape.
     """
+    from ser_utils.models.backend import keras
+
     entry = get_model(name)
     network = entry.build(n_features, n_classes, **settings)
     if not isinstance(network, keras.Model):
@@ -187,5 +203,7 @@ def with_random_search(entry: Model, n_draws: int) -> Model:
         raise StudyError(
             f"SEARCH is {n_draws}, but this MODEL has no settings to search: set SEARCH to 0, or add `search` to its entry."
         )
+    from sklearn.model_selection import ParameterGrid, ParameterSampler
+
     draws = ParameterSampler(entry.search, n_iter=min(n_draws, len(ParameterGrid(entry.search))), random_state=0)
     return replace(entry, choices=(*entry.choices, *(settings for settings in draws if settings not in entry.choices)))

@@ -12,15 +12,12 @@ from dataclasses import replace
 import joblib
 import numpy as np
 import pandas as pd
-from sklearn.preprocessing import StandardScaler
 
 from ser_utils.core import cache, code_version, profile
 from ser_utils.core.parallel import Execution, parallel_map
 from ser_utils.core.progress import progress
 from ser_utils.models.fits import Fit, FitResult, TrainingJob
 from ser_utils.models.registry import MODELS
-from ser_utils.models.sequences import train_sequences
-from ser_utils.models.stacked import train_stack
 
 SCALER_ATTRIBUTES = ("mean_", "var_", "scale_", "n_samples_seen_", "n_features_in_")
 """The state of a fitted StandardScaler."""
@@ -122,6 +119,9 @@ def fit_all(
 
 def _train_job(job: TrainingJob) -> list[FitResult]:
     """Train one stack, or one sequence network."""
+    from ser_utils.models.sequences import train_sequences
+    from ser_utils.models.stacked import train_stack
+
     return train_sequences(job) if job.model.sequences else train_stack(job)
 
 
@@ -214,6 +214,8 @@ def _to_arrays(results: list[FitResult]) -> dict[str, np.ndarray]:
 
 def _from_arrays(arrays: Mapping[str, np.ndarray]) -> list[FitResult]:
     """Return the results that `_to_arrays` converted."""
+    from sklearn.preprocessing import StandardScaler
+
     results: dict[str, dict] = {}
     for name, array in arrays.items():
         number, _, field = name.partition(".")

@@ -2,7 +2,8 @@
 
 `command_line` is ``python -m ser_utils``. `parameters` checks every parameter before anything is computed; `runner` executes
 the notebooks in order by papermill and skips those whose inputs are unchanged (`stages`); `report` and `index_page` render
-the pages; `manifest` writes down what went into a run and what came out; `verify` compares two runs.
+the pages; `manifest` writes down what went into a run and what came out; `verify` compares two runs. `progress_lines` shows
+how far a run is where there is no terminal, and `profile_tables` where its time went.
 """
 
 import lazy_loader as lazy

@@ -37,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
         "--from", dest="start", default="", metavar="NN", help="start with this notebook, such as 03, and run all later ones"
     )
     run.add_argument("--fresh", action="store_true", help="remove the results of earlier runs and compute everything again")
+    run.add_argument("--profile", action="store_true", help="print the seconds of cells and fits at the end")
     downloadable = [name for name, corpus in CORPORA.items() if corpus.download]
     fetch = commands.add_parser("fetch", help="download a corpus into data/")
     fetch.add_argument("corpus", help=f"{', '.join(downloadable)}; for the others, a message says how to get them")
@@ -86,7 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.command == "notebooks":
             return notebooks.refresh_notebooks()
         if given.command == "run":
-            return runner.run_study(given.corpus, settings=given.settings, start=given.start, fresh=given.fresh)
+            return runner.run_study(
+                given.corpus, settings=given.settings, start=given.start, fresh=given.fresh, with_profile=given.profile
+            )
         for name, entry in parameters.known_parameters().items():
             print(f"{name}: {entry['type']} = {entry['default']}  # {entry['help']}")
         return 0

@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import nbformat
 import numpy as np
 
 from ser_utils import corpora
@@ -151,8 +150,7 @@ def code_hash() -> str:
     files += paths.ROOT.glob("requirements.lock")
     texts = {path.relative_to(paths.ROOT).as_posix(): path.read_text(encoding="utf-8") for path in files}
     for notebook in notebooks.list_notebooks():
-        cells = nbformat.read(notebook, as_version=4).cells
-        texts[notebook.name] = json.dumps([cell.source for cell in cells if cell.cell_type == "code"])
+        texts[notebook.name] = json.dumps(notebooks.code_cells(notebooks.read_notebook(notebook)))
     return _joint_hash({name: _sha256(text.encode()) for name, text in texts.items()})
 
 

@@ -1,6 +1,9 @@
 """Listing, executing and normalising the notebooks."""
 
+from __future__ import annotations
+
 import contextlib
+import json
 import logging
 import os
 import re
@@ -8,16 +11,22 @@ import shutil
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
-
-import nbformat
+from typing import TYPE_CHECKING
 
 from ser_utils.core import paths, profile
 
+if TYPE_CHECKING:
+    import nbformat
+
 KERNEL = "python3"
+FEATURE_FILES = ("features_original38.csv", "features_functionals.npz")
+"""The tables of features that every run has; others are computed on request."""
 QUIET_KERNEL = [
     "--IPKernelApp.log_level=50",  # no warning that the connection to a local kernel is not encrypted
     "--IPKernelApp.exec_lines=__import__('logging').getLogger('asyncio').setLevel('CRITICAL')",  # no messages at its end
+    "--IPKernelApp.exec_lines=__import__('ser_utils.study.kernel_end').study.kernel_end.end_at_once()",
 ]
 
 
@@ -26,22 +35,44 @@ def list_notebooks() -> list[Path]:
     return sorted(paths.NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 
 
+def read_notebook(book: Path) -> dict:
+    """The JSON of a notebook, with the source of each cell as one text. Importing nbformat, which also validates, takes 1 s."""
+    notebook = json.loads(book.read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        cell["source"] = "".join(cell["source"])
+    return notebook
+
+
+def code_cells(notebook: dict) -> list[str]:
+    """The sources of the code cells of a notebook from `read_notebook`."""
+    return [cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def read_title(book: Path) -> str:
+    """The first heading of level one of a notebook, or the stem of its file name."""
+    prose = "\n".join(cell["source"] for cell in read_notebook(book)["cells"] if cell["cell_type"] == "markdown")
+    heading = re.search(r"^# +(.+)$", prose, re.MULTILINE)
+    return heading.group(1) if heading else book.stem
+
+
 def about(book: Path) -> dict:
     """The ``ser`` metadata of a notebook: which files it reads and writes, and its entry in the index."""
-    return nbformat.read(book, as_version=4).metadata.get("ser", {})
+    return read_notebook(book)["metadata"].get("ser", {})
 
 
 def written_files(book: Path) -> list[str]:
-    """Names of the files in ``out/<run>/`` that a notebook writes, from its metadata."""
+    """Names of the files in ``out/<run>/`` that a notebook writes in every run, from its metadata."""
     return expand_names(about(book).get("writes", []))
 
 
 def expand_names(names: Iterable[str]) -> list[str]:
-    """File names in which ``features_*`` stands for the tables of all registered feature sets."""
-    from ser_utils.features.registry import FEATURE_SETS, feature_file_name  # importing librosa takes seconds
+    """File names in which ``features_*`` stands for `FEATURE_FILES`."""
+    return [file for name in names for file in (FEATURE_FILES if name == "features_*" else [name])]
 
-    tables = [feature_file_name(name) for name in FEATURE_SETS]
-    return [file for name in names for file in (tables if name == "features_*" else [name])]
+
+def can_write(book: Path, file: str) -> bool:
+    """Whether a notebook writes a file in ``out/<run>/``, if only on request, as the tables of some feature sets."""
+    return any(fnmatchcase(file, pattern) for pattern in about(book).get("writes", []))
 
 
 def execute_notebook(book: Path, executed: Path, parameters: Mapping) -> str | None:
@@ -56,6 +87,7 @@ def execute_notebook(book: Path, executed: Path, parameters: Mapping) -> str | N
     parameters : mapping
         JSON values by name; every name must be in the notebook.
     """
+    import nbformat
     from papermill import execute_notebook
     from papermill.exceptions import PapermillExecutionError
 
@@ -116,6 +148,8 @@ def _terminal() -> str:
 
 def normalise_notebook(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Remove what differs between runs from an executed notebook: times, random ids, papermill's metadata."""
+    import nbformat
+
     notebook.metadata = nbformat.from_dict(
         {
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": KERNEL},

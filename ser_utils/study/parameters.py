@@ -3,30 +3,34 @@
 import ast
 import json
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
 from ser_utils.core.errors import StudyError
-from ser_utils.study.notebooks import list_notebooks
+from ser_utils.study.notebooks import list_notebooks, read_notebook
 
 REPORTED_PACKAGES = ("tensorflow", "keras", "librosa", "numpy", "scikit-learn", "pandas", "papermill")
 """Packages whose versions reports and manifests list."""
-MINIMUM = {"N_SEEDS": 1, "N_FOLDS": 2, "N_RESAMPLES": 1, "N_PERMUTATIONS": 1, "BATCH_SIZE": 0, "SEARCH": 0}
+MINIMUM = {"N_SEEDS": 1, "N_SEEDS_OTHER": 1, "N_FOLDS": 2, "N_RESAMPLES": 1, "N_PERMUTATIONS": 1, "BATCH_SIZE": 0, "SEARCH": 0}
 """Smallest values of parameters that count something."""
 TYPES = {"int": int, "float": (int, float), "str": str, "bool": bool, "list": list, "dict": dict}
-REGISTERED_NAMES = ("AUGMENTATIONS", "PROTOCOLS", "BASELINES", "MODEL", "FEATURES", "SPEAKER_NORMS", "SEARCH", "MODELS")
+PARAMETER = re.compile(r"^(\w+): (\w+) = (.*?)  # (.*)$", re.MULTILINE)
+"""A line of the cell of parameters, as papermill reads it: name, type, default, help. Importing papermill takes a second."""
+NETWORK_PARAMETERS = ("MODEL", "FEATURES", "MODELS")
+"""Parameters that name networks and what they read."""
+REGISTERED_NAMES = ("AUGMENTATIONS", "FEATURE_SETS", "PROTOCOLS", "BASELINES", "SPEAKER_NORMS", "SEARCH", *NETWORK_PARAMETERS)
 """Parameters whose values `check_names` looks up in the registries."""
 
 
 def known_parameters() -> dict[str, dict]:
     """Every notebook parameter by name: type, default (as written), help, and the notebooks that have it."""
-    from papermill import inspect_notebook
-
     known: dict[str, dict] = {}
     for notebook in list_notebooks():
-        for name, parameter in inspect_notebook(str(notebook)).items():
-            entry = {"type": parameter["inferred_type_name"], "default": parameter["default"], "help": parameter["help"]}
-            known.setdefault(name, {**entry, "notebooks": []})["notebooks"].append(notebook.stem)
+        tagged = [cell for cell in read_notebook(notebook)["cells"] if "parameters" in cell["metadata"].get("tags", [])]
+        for name, kind, default, text in PARAMETER.findall(tagged[0]["source"] if tagged else ""):
+            entry = {"type": kind, "default": default, "help": text, "notebooks": []}
+            known.setdefault(name, entry)["notebooks"].append(notebook.stem)
     return known
 
 
@@ -94,16 +98,30 @@ def check_names(parameters: Mapping) -> None:
     """
     if not set(REGISTERED_NAMES) & set(parameters):
         return
-    from ser_utils import evaluation, experiments, features, models  # importing TensorFlow takes seconds
+    from ser_utils import evaluation, experiments, features, models
 
     values = with_defaults(parameters)
     features.check_variants(values["AUGMENTATIONS"])
-    evaluation.check_protocols(values["PROTOCOLS"])
-    evaluation.main_protocol(values["PROTOCOLS"])
+    features.check_feature_sets(values["FEATURE_SETS"])
+    if values["PROTOCOLS"]:  # none stands for the default of the corpus
+        evaluation.check_protocols(values["PROTOCOLS"])
+        evaluation.main_protocol(values["PROTOCOLS"])
     models.check_baselines(values["BASELINES"])
     experiments.systems_by_norm(values["MODEL"], values["FEATURES"], values["SPEAKER_NORMS"])
     models.with_random_search(models.get_model(values["MODEL"]), values["SEARCH"])
     experiments.check_models(values["MODELS"], values["SEARCH"])
+
+
+def network_features(parameters: Mapping) -> list[str]:
+    """Feature sets of the networks that the parameters MODEL, FEATURES and MODELS name; none where no parameter is set."""
+    if not set(NETWORK_PARAMETERS) & set(parameters):
+        return []
+    from ser_utils.models import get_model
+
+    values = with_defaults(parameters)
+    names = [values["FEATURES"] or get_model(values["MODEL"]).features]
+    names += [get_model(name).features for name in values["MODELS"]]
+    return list(dict.fromkeys(names))
 
 
 def versions() -> dict[str, str]:

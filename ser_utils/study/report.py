@@ -1,4 +1,4 @@
-"""Pages of a run, rendered by nbconvert with the templates of this package: one per executed notebook, and the index.
+"""The pages of executed notebooks, rendered by nbconvert with the templates of this package.
 
 A page loads nothing from outside: figures and players are data URIs, and its content security policy forbids all requests.
 The same input gives the same bytes.
@@ -8,12 +8,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import nbformat
 from nbconvert import HTMLExporter
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor, Preprocessor
 from nbformat import NotebookNode
 
 from ser_utils.core.paths import write_aside
+from ser_utils.study.notebooks import read_title
 
 TEMPLATES = Path(__file__).parent / "templates"
 HEADING = re.compile(r'<h([23]) id="(.+?)">(.+?)<a class="anchor-link"')
@@ -51,24 +51,8 @@ def render_page(notebook: Path, html: Path, *, series: Mapping[str, str], failed
     """
     resources = {"title": read_title(notebook), "series": dict(series), "here": html.name, "failed": failed, "banner": banner}
     page, _ = _exporter().from_filename(str(notebook), resources)
-    _write(html, page)
-
-
-def render_index(html: Path, **values: object) -> None:
-    """Write the index of a run from the variables of the template ``run.html.j2``.
-
-    They are the texts title, headline, failed and banner; key_figure (image, alt, caption) or None; cards (title, href,
-    sentence, image, alt, status); and tables, rows of names and values by heading. Images are data URIs.
-    """
-    _write(html, _exporter().environment.get_template("run.html.j2").render(resources=values))
-
-
-def read_title(notebook: Path) -> str:
-    """Return the first heading of level one of a notebook, or the stem of its file name."""
-    cells = nbformat.read(notebook, as_version=4).cells
-    prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-    heading = re.search(r"^# +(.+)$", prose, re.MULTILINE)
-    return heading.group(1) if heading else notebook.stem
+    with write_aside(html) as aside:
+        aside.write_text(page, encoding="utf-8", newline="\n")
 
 
 def _exporter() -> HTMLExporter:
@@ -80,8 +64,3 @@ def _exporter() -> HTMLExporter:
         preprocessors=[CoalesceStreamsPreprocessor, FigureCaptions],
         filters={"headings": HEADING.findall},
     )
-
-
-def _write(html: Path, page: str) -> None:
-    with write_aside(html) as aside:
-        aside.write_text(page, encoding="utf-8", newline="\n")

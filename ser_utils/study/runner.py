@@ -10,16 +10,19 @@ import platform
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from ser_utils import corpora
-from ser_utils.core import parallel, paths
+from ser_utils.core import parallel, paths, profile
 from ser_utils.core.errors import StudyError
 from ser_utils.study import manifest
 from ser_utils.study.index_page import render_notebook, write_run_index
-from ser_utils.study.inputs import ensure_extra_corpora
+from ser_utils.study.inputs import ensure_extra_corpora, table_names, with_feature_sets
 from ser_utils.study.notebooks import environment, execute_notebook, expand_names, list_notebooks, written_files
-from ser_utils.study.parameters import check_names, known_parameters, parse_settings
+from ser_utils.study.parameters import check_names, known_parameters, network_features, parse_settings
+from ser_utils.study.progress_lines import progress_lines
 from ser_utils.study.stages import Stage
 
 PREPARED = ("utterances.csv", "folds.csv", "features_*")
@@ -45,7 +48,14 @@ def corpus_to_run(name: str | None, scheme: str = "") -> str:
     return "demo"
 
 
-def run_study(corpus: str | None = None, *, settings: Sequence[str] = (), start: str = "", fresh: bool = False) -> int:
+def run_study(
+    corpus: str | None = None,
+    *,
+    settings: Sequence[str] = (),
+    start: str = "",
+    fresh: bool = False,
+    with_profile: bool = False,
+) -> int:
     """Run the study and render its reports.
 
     Parameters
@@ -59,6 +69,8 @@ def run_study(corpus: str | None = None, *, settings: Sequence[str] = (), start:
     fresh : bool
         Remove the results of earlier runs and compute everything again. Otherwise notebooks whose inputs, code and parameters
         are unchanged are not run, and earlier results are read from the cache.
+    with_profile : bool
+        Print where the time went, which is recorded in ``out/<run>/executed/profile.jsonl``.
 
     Returns
     -------
@@ -87,15 +99,17 @@ def run_study(corpus: str | None = None, *, settings: Sequence[str] = (), start:
         corpora.check_corpus(entry, parameters.get("LABELS", {}))
     if parameters.get("SCHEDULER"):
         parallel.check_address(parameters["SCHEDULER"])
-    _prepare_extra_corpora(chosen, parameters.get("EXTRA_CORPORA", []))
+    feature_sets = parameters.get("FEATURE_SETS", network_features(parameters))
+    _prepare_extra_corpora(chosen, parameters.get("EXTRA_CORPORA", []), feature_sets)
     stages = []
     for book in books:
         own = {name: value for name, value in parameters.items() if book.stem in known[name]["notebooks"]}
-        stages.append(Stage(book, run, chosen, own))
+        stages.append(Stage(book, run, chosen, with_feature_sets(book, own, feature_sets)))
     with _run_lock(run):
         _prepare_folders(entry, run, variant, fresh=fresh)
         start_time = time.monotonic()
-        failures = _run_notebooks(stages, rerun_unchanged=fresh or bool(start), read_cache=not fresh)
+        with _profile(run) if with_profile else contextlib.nullcontext():
+            failures = _run_notebooks(stages, rerun_unchanged=fresh or bool(start), read_cache=not fresh)
         index = write_run_index(run, chosen, parameters, failures)
         if not failures:
             seconds = round(time.monotonic() - start_time, 1)
@@ -155,8 +169,10 @@ def _check_earlier_files(first: Path, run: str) -> None:
             )
 
 
-def _prepare_extra_corpora(corpus: str, extra: Sequence[str]) -> None:
+def _prepare_extra_corpora(corpus: str, extra: Sequence[str], feature_sets: Sequence[str] = ()) -> None:
     """Prepare extra training corpora by the notebooks that write `PREPARED`, each in a run of its own.
+
+    Tables of `feature_sets` are computed besides those of every run.
 
     A corpus that was prepared before is prepared again, with the same parameters, if its recordings or the code changed.
 
@@ -165,7 +181,7 @@ def _prepare_extra_corpora(corpus: str, extra: Sequence[str]) -> None:
     StudyError
         As `ser_utils.study.inputs.ensure_extra_corpora`; or a notebook fails.
     """
-    prepared_files = expand_names(PREPARED)
+    prepared_files = expand_names(PREPARED) + table_names(feature_sets)
     for name, run in zip(extra, ensure_extra_corpora(corpus, extra), strict=True):
         entry = corpora.get_corpus(name)
         is_prepared = all((paths.OUT / run / file).exists() for file in prepared_files)
@@ -173,7 +189,8 @@ def _prepare_extra_corpora(corpus: str, extra: Sequence[str]) -> None:
             continue  # the prepared files are enough
         _ensure_corpus(entry)
         books = [book for book in list_notebooks() if {*prepared_files} & {*written_files(book)}]
-        stages = [Stage(book, run, name, {"CORPUS": name}).as_before() for book in books]
+        before = [Stage(book, run, name, {"CORPUS": name}).as_before() for book in books]
+        stages = [replace(stage, parameters=with_feature_sets(stage.book, stage.parameters, feature_sets)) for stage in before]
         with _run_lock(run):
             if is_prepared and all(stage.is_done() for stage in stages):
                 continue
@@ -216,8 +233,23 @@ def _run_lock(run: str) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def _profile(run: str) -> Iterator[None]:
+    """Record the seconds of cells and fits in the block, and print them at its end."""
+    from ser_utils.study.profile_tables import print_tables
+
+    path = paths.OUT / run / "executed" / "profile.jsonl"
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    with environment(SER_PROFILE=str(path)):
+        yield
+    print_tables(path)
+
+
 def _run_notebooks(stages: list[Stage], *, rerun_unchanged: bool, read_cache: bool) -> dict[str, str]:
     """Execute and render the notebooks until one fails; return the failed notebook and its message, or an empty dictionary.
+
+    The page of a notebook is rendered while the next notebook runs.
 
     Parameters
     ----------
@@ -228,29 +260,46 @@ def _run_notebooks(stages: list[Stage], *, rerun_unchanged: bool, read_cache: bo
         Whether earlier results are read from the cache.
     """
     variables = {} if read_cache else {"SER_CACHE_READ": "off"}
-    for number, stage in enumerate(stages):
-        print(f"{stage.book.stem} ...", end=" ", flush=True)
-        if not rerun_unchanged and stage.is_done():
-            print("unchanged", flush=True)
-            continue
-        start_time = time.monotonic()
-        with environment(**variables):
-            message = _run_stage(stage)
-        print(f"{time.monotonic() - start_time:.0f} s" if message is None else f"FAILED\n  {message}", flush=True)
-        if message is not None:
-            for later in stages[number + 1 :]:
-                later.marker.unlink(missing_ok=True)
-                later.page.unlink(missing_ok=True)
-            return {stage.book.stem: message}
-    return {}
+    pages: list[Future] = []
+    failures: dict[str, str] = {}
+    with ThreadPoolExecutor(1) as pool:
+        for number, stage in enumerate(stages):
+            print(f"{stage.book.stem} ...", end=" ", flush=True)
+            if not rerun_unchanged and stage.is_done():
+                print("unchanged", flush=True)
+                continue
+            start_time = time.monotonic()
+            with environment(**variables), progress_lines(stage.book.stem):
+                message = _execute(stage)
+            seconds = time.monotonic() - start_time
+            profile.record("notebook", notebook=stage.book.stem, seconds=round(seconds, 3))
+            print(f"{seconds:.0f} s" if message is None else f"FAILED\n  {message}", flush=True)
+            pages.append(pool.submit(_render, stage, message))
+            if message is not None:
+                failures[stage.book.stem] = message
+                for later in stages[number + 1 :]:
+                    later.marker.unlink(missing_ok=True)
+                    later.page.unlink(missing_ok=True)
+                break
+    for page in pages:
+        page.result()  # raises its error
+    return failures
 
 
-def _run_stage(stage: Stage) -> str | None:
-    """Execute and render one notebook; return None, or why it failed."""
+def _execute(stage: Stage) -> str | None:
+    """Execute one notebook; return None, or why it failed."""
     stage.start()
-    executed = paths.out_dir(stage.run) / "executed" / stage.book.name
-    message = execute_notebook(stage.book, executed, stage.parameters)
-    render_notebook(executed, stage.run, message, corpora.get_corpus(stage.corpus).notice)
-    if message is None:
-        stage.end()
+    message = execute_notebook(stage.book, _executed(stage), stage.parameters)
+    stage.record_results()
     return message
+
+
+def _render(stage: Stage, failed: str | None) -> None:
+    """Render the page of an executed notebook, which ends its stage unless it has failed."""
+    render_notebook(_executed(stage), stage.run, failed, corpora.get_corpus(stage.corpus).notice)
+    if failed is None:
+        stage.end()
+
+
+def _executed(stage: Stage) -> Path:
+    return paths.out_dir(stage.run) / "executed" / stage.book.name

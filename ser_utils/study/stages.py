@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import nbformat
-
 from ser_utils import corpora
 from ser_utils.core import code_version, paths
 from ser_utils.core.paths import file_hash, file_hashes
+from ser_utils.study.notebooks import code_cells, expand_names, read_notebook
+from ser_utils.study.parameters import NETWORK_PARAMETERS
 
 EXECUTION = ("N_JOBS", "SCHEDULER")
 """Parameters that decide where to compute and change no result."""
@@ -33,6 +33,8 @@ class Stage:
     """The parameters that are set; the notebook has the defaults."""
     files_before: dict[str, int] = field(default_factory=dict)
     inputs: dict[str, object] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)
+    """Hashes of the files that the notebook has written, and of its page."""
 
     @property
     def marker(self) -> Path:
@@ -74,40 +76,48 @@ class Stage:
         self.files_before = {name: path.stat().st_mtime_ns for name, path in self._files().items()}
         self.inputs = self.current_inputs()
 
-    def end(self) -> None:
-        """Write the marker, after the notebook has run and its page is rendered."""
+    def record_results(self) -> None:
+        """Record what the notebook has written, after it has run and before the next one starts."""
         files = self._files().items()
-        written = {name: file_hash(path) for name, path in files if self.files_before.get(name) != path.stat().st_mtime_ns}
+        self.written = {name: file_hash(path) for name, path in files if self.files_before.get(name) != path.stat().st_mtime_ns}
+
+    def end(self) -> None:
+        """Write the marker, after the page is rendered; by then the next notebook may be running."""
+        written = self.written | {f"reports/{self.page.name}": file_hash(self.page)}
         paths.write_json(self.marker, {"depends_on": self.inputs, "left": written})
 
     def _files(self) -> dict[str, Path]:
-        """Results and pages of the run, by name relative to the folder of the run."""
-        folders = {"out": paths.OUT / self.run, "reports": paths.REPORTS / self.run}
-        all_paths = [(kind, folder, path) for kind, folder in folders.items() for path in folder.rglob("[!.]*")]
-        return {f"{kind}/{path.relative_to(folder)}": path for kind, folder, path in all_paths if path.is_file()}
+        """Results of the run, and this stage's executed notebook and page, by name relative to the folder of the run."""
+        out, executed = paths.OUT / self.run, self.marker.parent
+        results = [path for path in out.rglob("[!.]*") if path.parent != executed or path.name == self.book.name]
+        files = {f"out/{path.relative_to(out)}": path for path in results if path.is_file()}
+        return files | ({f"reports/{self.page.name}": self.page} if self.page.exists() else {})
 
     def current_inputs(self) -> dict[str, object]:
         """Everything that the results of the notebook depend on, as hashes."""
-        notebook = nbformat.read(self.book, as_version=4)
-        about = notebook.metadata.get("ser", {})
-        cells = [(cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in notebook.cells]
-        code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+        notebook = read_notebook(self.book)
+        about, code = notebook["metadata"].get("ser", {}), "\n".join(code_cells(notebook))
+        cells = [(cell["cell_type"], cell["source"], cell["metadata"].get("tags", [])) for cell in notebook["cells"]]
         package_files = [path for path in sorted(paths.PACKAGE.rglob("*")) if path.suffix not in (".py", ".pyc")]
         inputs = {
-            "notebook": _hash_json([cells, dict(about)]),
+            "notebook": _hash_json([cells, about]),
             "parameters": {name: value for name, value in self.parameters.items() if name not in EXECUTION},
             "code": code_version.version(*code_version.imported(code), "ser_utils.study.report"),
             "templates": _hash_json([(path.name, file_hash(path)) for path in package_files]),
-            "reads": _hashes_of(paths.OUT / self.run, about.get("reads", [])),
+            "reads": _hashes_of(paths.OUT / self.run, self._read_names(about.get("reads", []))),
         }
         if extra := self.parameters.get("EXTRA_CORPORA"):
             runs = [corpora.get_corpus(name).name for name in extra]
-            inputs["extra"] = {run: _hashes_of(paths.OUT / run, EXTRA_CORPUS_FILES) for run in runs}
+            inputs["extra"] = {run: _hashes_of(paths.OUT / run, self._read_names(EXTRA_CORPUS_FILES)) for run in runs}
         if about.get("audio"):
             corpus = corpora.get_corpus(self.corpus)
             files = corpora.input_files(corpus)
             inputs["audio"] = _hash_json([files, file_hashes(corpus.root, files)])
         return inputs
+
+    def _read_names(self, names: Iterable[str]) -> Iterable[str]:
+        """Names in which ``features_*`` is any table where parameters name networks, else those of every run."""
+        return names if set(NETWORK_PARAMETERS) & set(self.parameters) else expand_names(names)
 
 
 def _hashes_of(folder: Path, patterns: Iterable[str]) -> dict[str, str | None]:
