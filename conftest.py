@@ -1,12 +1,52 @@
-"""All tests, nbval's too, leave the user's results and cache alone and draw no bars: set before the study is imported."""
+"""All tests, nbval's too, leave the user's results and cache alone and draw no bars: set before the study is imported.
+
+Processes whose `SER_TESTS_SHARED` names the same folder share the tests: each takes a file at a time that no other has taken.
+"""
 
 import atexit
+import itertools
 import os
 import shutil
 import tempfile
+from pathlib import Path
+
+import pytest
 
 _results = tempfile.mkdtemp(prefix="ser-tests-")
 atexit.register(shutil.rmtree, _results, ignore_errors=True)
 for _name in ("OUT", "REPORTS", "CACHE"):
     os.environ[f"SER_{_name}"] = os.path.join(_results, _name.lower())
 os.environ["SER_PROGRESS"] = "off"
+_shared = os.environ.pop("SER_TESTS_SHARED", "")  # not for processes that tests start
+
+LONGEST = ()
+"""Files that start first, as each takes so long that one process would wait for the other."""
+
+
+def _taken(items):
+    """Yield the tests of each file that no other process has taken."""
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items = sorted(items, key=lambda item: ranks.get(item.path.name, len(ranks)))
+    for path, tests in itertools.groupby(items, key=lambda item: item.path):
+        try:
+            Path(_shared, path.name).mkdir()
+        except FileExistsError:
+            continue
+        yield from tests
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session):
+    """Run what this process takes, as pytest's own loop would; that one runs where nothing is shared or imports failed."""
+    if not _shared or session.testsfailed:
+        return None
+    for item, following in itertools.pairwise(itertools.chain(_taken(session.items), [None])):
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+    return True
+
+
+def pytest_runtest_logreport(report):
+    """Note failures of all processes in one file, which `run_tests.sh` shows at the end."""
+    if _shared and report.failed:
+        with Path(_shared, "failed").open("a", encoding="utf-8") as file:
+            file.write(f"FAILED {report.nodeid}\n")

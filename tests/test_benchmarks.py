@@ -1,7 +1,9 @@
 """Benchmarks on very few clips, the file of their results, and the README's figures, which are those of the file."""
 
+import os
 import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,7 +25,9 @@ def no_workers(monkeypatch):
 
 @pytest.fixture
 def corpus_and_two_clips(monkeypatch):
-    """Two clips of the demo corpus; short fits and few copies."""
+    """Two clips of the demo corpus; short fits, few copies, and all in this process, which has imported and compiled before."""
+    monkeypatch.setattr(measure, "measure_in_process", lambda function, *args, warm_up: measure._measure(function, args, warm_up))
+    monkeypatch.setenv("SER_CACHE_READ", "off")
     monkeypatch.setattr(measure, "WARM_UP_CLIPS", 1)
     monkeypatch.setattr(fits, "N_SEEDS", 2)
     monkeypatch.setattr(fits, "EPOCHS", 2)
@@ -43,6 +47,13 @@ def test_a_benchmark_measures_both_sides_and_gives_the_rows_of_the_results_file(
     ratio = timed.seconds / per_clip / timed.seconds[0]
     np.testing.assert_allclose(timed.ratio, ratio if benchmark is scale else 1 / ratio)
     assert rows.ratio[rows.seconds.isna() & (benchmark is functionals)].between(0.95, 1).all(), "F0 agrees with pYIN"
+
+
+def test_a_side_is_measured_in_a_new_process_with_an_empty_cache():
+    measured = measure.measure_in_process(os.getenv, "SER_CACHE", warm_up=("SER_CACHE_READ",))
+    assert Path(measured.value).name.startswith("ser-benchmark-") and not Path(measured.value).exists()
+    assert os.environ.get("SER_CACHE") != measured.value and measured.seconds > 0
+    assert measure.measure_in_process(os.getpid, warm_up=()).value != os.getpid()
 
 
 def test_fits_train_on_all_variants_of_the_other_speakers_and_test_originals():
