@@ -71,9 +71,10 @@ def failures(tests: list[str], defect: Defect | None = None, *, cache: Path) -> 
             assert source.count(defect.old) == 1, f"{defect.file} has {source.count(defect.old)} times {defect.old!r}"
             (copy / defect.file).write_text(source.replace(defect.old, defect.new), encoding="utf-8")
         own = {"PYTHONPATH": str(copy), "SER_DATA": str(copy / "data"), "NUMBA_CACHE_DIR": str(ROOT / ".cache" / "numba")}
-        own |= {"SER_OUT": str(copy / "out"), "SER_CACHE": str(cache)}
+        own |= {"SER_OUT": str(copy / "out"), "SER_CACHE": str(cache), "SER_PROGRESS": "off"}
+        own["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # nbval's and others' imports take seconds
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rf", *tests],
+            [sys.executable, "-m", "pytest", "--noconftest", "-o", "addopts=", "-p", "no:cacheprovider", "-rf", *tests],
             cwd=copy,
             env=os.environ | own,
             capture_output=True,
