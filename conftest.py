@@ -19,8 +19,16 @@ for _name in ("OUT", "REPORTS", "CACHE"):
 os.environ["SER_PROGRESS"] = "off"
 _shared = os.environ.pop("SER_TESTS_SHARED", "")  # not for processes that tests start
 
-LONGEST = ()
-"""Files that start first, as each takes so long that one process would wait for the other."""
+LONGEST = (
+    "test_whole_run.py",
+    "03_train_mlp.ipynb",
+    "test_planted_defects.py",
+    "test_parallel.py",
+    "02_augment_features.ipynb",
+    "test_training.py",
+    "test_experiment.py",
+)
+"""Files that are taken first, so that none of them is left to one process when the other has nothing more to do."""
 
 
 def _taken(items):

@@ -25,8 +25,12 @@ def no_workers(monkeypatch):
 
 @pytest.fixture
 def corpus_and_two_clips(monkeypatch):
-    """Two clips of the demo corpus; short fits, few copies, and all in this process, which has imported and compiled before."""
-    monkeypatch.setattr(measure, "measure_in_process", lambda function, *args, warm_up: measure._measure(function, args, warm_up))
+    """Two clips of the demo corpus; short fits, few copies, and all in this process, which has imported the libraries."""
+
+    def measure_here(function, *args, warm_up):
+        return measure._measure(function, args, warm_up)
+
+    monkeypatch.setattr(measure, "measure_in_process", measure_here)
     monkeypatch.setenv("SER_CACHE_READ", "off")
     monkeypatch.setattr(measure, "WARM_UP_CLIPS", 1)
     monkeypatch.setattr(fits, "N_SEEDS", 2)
