@@ -1,6 +1,7 @@
 """All tests, nbval's too, leave the user's results and cache alone and draw no bars: set before the study is imported.
 
-Processes whose `SER_TESTS_SHARED` names the same folder share the tests: each takes a file at a time that no other has taken.
+Processes whose `SER_TESTS_SHARED` names the same folder share the tests, and a cache: each takes a file at a time that no other
+has taken; the notebooks, which read each other's results, are taken together.
 """
 
 import atexit
@@ -12,32 +13,29 @@ from pathlib import Path
 
 import pytest
 
+_shared = os.environ.pop("SER_TESTS_SHARED", "")  # not for processes that tests start
 _results = tempfile.mkdtemp(prefix="ser-tests-")
 atexit.register(shutil.rmtree, _results, ignore_errors=True)
-for _name in ("OUT", "REPORTS", "CACHE"):
+for _name in ("OUT", "REPORTS"):
     os.environ[f"SER_{_name}"] = os.path.join(_results, _name.lower())
-os.environ["SER_PROGRESS"] = "off"
-_shared = os.environ.pop("SER_TESTS_SHARED", "")  # not for processes that tests start
+os.environ |= {"SER_CACHE": os.path.join(_shared or _results, "cache"), "SER_PROGRESS": "off"}
 
-LONGEST = (
-    "test_whole_run.py",
-    "03_train_mlp.ipynb",
-    "test_planted_defects.py",
-    "test_parallel.py",
-    "02_augment_features.ipynb",
-    "test_training.py",
-    "test_experiment.py",
-)
-"""Files that are taken first, so that none of them is left to one process when the other has nothing more to do."""
+LONGEST = ("notebooks", "test_whole_run.py", "test_planted_defects.py", "test_parallel.py", "test_training.py")
+"""What is taken first, so that none of them is left to one process when the other has nothing more to do."""
+
+
+def _part(item):
+    """Name of what one process takes as a whole."""
+    return item.path.name if item.path.suffix == ".py" else item.path.parent.name
 
 
 def _taken(items):
-    """Yield the tests of each file that no other process has taken."""
+    """Yield the tests of each part that no other process has taken."""
     ranks = {name: rank for rank, name in enumerate(LONGEST)}
-    items = sorted(items, key=lambda item: ranks.get(item.path.name, len(ranks)))
-    for path, tests in itertools.groupby(items, key=lambda item: item.path):
+    items = sorted(items, key=lambda item: ranks.get(_part(item), len(ranks)))
+    for part, tests in itertools.groupby(items, key=_part):
         try:
-            Path(_shared, path.name).mkdir()
+            Path(_shared, part).mkdir()
         except FileExistsError:
             continue
         yield from tests
