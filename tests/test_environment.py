@@ -27,7 +27,7 @@ case "$*" in
   *) {path} exec {python} "$@" ;;
 esac
 """
-TOOLS = ("bash", "sh", "env", "cat", "cksum", "cp", "dirname", "grep", "mkdir", "mktemp", "readlink", "rm", "sleep")
+TOOLS = ("bash", "sh", "env", "cat", "cksum", "cp", "dirname", "grep", "mkdir", "mktemp", "readlink", "rm", "sleep", "tail")
 
 
 class Study:
@@ -125,6 +125,24 @@ def test_run_tests_ends_when_it_is_interrupted(study):
     os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=30)
     assert process.returncode != 0
+
+
+@pytest.mark.parametrize("numeric", [False, True])
+def test_ci_runs_the_numeric_tests_on_another_processor_too_and_fails_where_one_fails(study, numeric):
+    for name in (".ci/run", "tests/other_processor.env"):
+        (study.root / name).parent.mkdir()
+        shutil.copy(ROOT / name, study.root / name)
+    for tool, does in {"uname": "echo x86_64", "chromium": "", "espeak-ng": ""}.items():
+        (study.bin / tool).write_text(f"#!/bin/sh\n{does}\n")
+        (study.bin / tool).chmod(0o755)
+    pattern = '*"-m numeric"' if numeric else '"-m pytest"'
+    study.script("pytest", f'echo begun; echo "$CI $ONEDNN_MAX_CPU_ISA"; case "$*" in {pattern}) echo stopped; exit 3 ;; esac')
+    done = study.start(script=".ci/run")
+    assert done.returncode == 3 and done.stdout.count("stopped") == (1 if numeric else 2)
+    assert study.calls("-m pytest tests") == ["-m pytest tests -m numeric"] and len(study.calls("-m pytest")) == 3
+    all_tests, _, again = done.stdout.partition("as on another processor:")
+    assert "AVX2" not in all_tests and "true AVX2" in again
+    assert ("begun" in again) == numeric, "of tests that pass only the last line is shown"
 
 
 def test_run_tests_passes_its_arguments_to_pytest(study):
