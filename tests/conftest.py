@@ -18,6 +18,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def without_results(tmp_path_factory) -> Iterator[None]:
+    """Each file of tests starts without results; those of the notebooks, which nbval runs, are in a folder of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        out = tmp_path_factory.mktemp("results") / "out"
+        patch.setattr(paths, "OUT", out)
+        patch.setenv("SER_OUT", str(out))
+        yield
+
+
 # Per module, not per session: while Playwright runs its event loop, papermill cannot run one of its own.
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
