@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("ser_utils", "tests", "benchmarks", "data/demo", "conftest.py", "pyproject.toml")
+COPIED = ("ser_utils", "tests", "benchmarks", "data/demo", "pyproject.toml")
 """What the tests below need."""
 LABELS, SVM, NETWORK = (
     f"tests/test_recomputed_results.py::test_demo_{name}"
@@ -51,8 +51,10 @@ DEFECTS = {
 }
 
 
-def failures(tests: list[str], defect: Defect | None = None) -> list[str]:
+def failures(tests: list[str], defect: Defect | None = None, *, cache: Path) -> list[str]:
     """Names of the given tests that fail in a copy of the code, with a defect or without.
+
+    All may share a cache: it gives the features of the demo corpus to each copy in which they are computed by the same code.
 
     Raises
     ------
@@ -69,8 +71,10 @@ def failures(tests: list[str], defect: Defect | None = None) -> list[str]:
             assert source.count(defect.old) == 1, f"{defect.file} has {source.count(defect.old)} times {defect.old!r}"
             (copy / defect.file).write_text(source.replace(defect.old, defect.new), encoding="utf-8")
         own = {"PYTHONPATH": str(copy), "SER_DATA": str(copy / "data"), "NUMBA_CACHE_DIR": str(ROOT / ".cache" / "numba")}
+        own |= {"SER_OUT": str(copy / "out"), "SER_CACHE": str(cache), "SER_PROGRESS": "off"}
+        own |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}  # plugins take seconds to import
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rf", *tests],
+            [sys.executable, "-m", "pytest", "--noconftest", "-o", "addopts=", "-p", "no:cacheprovider", "-rf", *tests],
             cwd=copy,
             env=os.environ | own,
             capture_output=True,
@@ -83,10 +87,11 @@ def failures(tests: list[str], defect: Defect | None = None) -> list[str]:
 
 if __name__ == "__main__":
     tests = sorted({defect.test for defect in DEFECTS.values()})
-    print(f"without a defect: {', '.join(failures(tests)) or 'all pass'}", flush=True)
     missed = False
-    for name, defect in DEFECTS.items():
-        found = failures([defect.test], defect)
-        missed |= not found
-        print(f"{name}: {found[0] if found else 'NOT FOUND'}", flush=True)
+    with tempfile.TemporaryDirectory() as cache:
+        print(f"without a defect: {', '.join(failures(tests, cache=Path(cache))) or 'all pass'}", flush=True)
+        for name, defect in DEFECTS.items():
+            found = failures([defect.test], defect, cache=Path(cache))
+            missed |= not found
+            print(f"{name}: {found[0] if found else 'NOT FOUND'}", flush=True)
     sys.exit(missed)

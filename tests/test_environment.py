@@ -27,7 +27,7 @@ case "$*" in
   *) {path} exec {python} "$@" ;;
 esac
 """
-TOOLS = ("bash", "sh", "env", "cat", "cksum", "cp", "dirname", "grep", "mkdir", "mktemp", "readlink", "rm", "sleep")
+TOOLS = ("bash", "sh", "env", "cat", "cksum", "cp", "dirname", "grep", "mkdir", "mktemp", "readlink", "rm", "sleep", "tail")
 
 
 class Study:
@@ -64,10 +64,10 @@ class Study:
         command = [self.root / script, *arguments]
         return subprocess.run(command, env=self.env | env, capture_output=True, text=True, timeout=60, cwd=self.bin)
 
-    def popen(self) -> subprocess.Popen:
-        """Start the study, and return when pip has begun."""
+    def popen(self, script: str = "run_all.sh") -> subprocess.Popen:
+        """Start the study or its tests, and return when a script of the test has begun."""
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        process = subprocess.Popen([self.root / "run_all.sh"], env=self.env, start_new_session=True, **pipes)
+        process = subprocess.Popen([self.root / script], env=self.env, start_new_session=True, **pipes)
         while not (self.folder / "begun").exists() and process.poll() is None:
             time.sleep(0.05)
         return process
@@ -109,13 +109,43 @@ def test_started_through_a_link(study):
     assert study.start(script="../bin/link").returncode == 0 and (study.root / ".venv/study").exists()
 
 
-@pytest.mark.parametrize("half", ["tests ", "notebooks "])
-def test_run_tests_runs_every_test_in_two_halves_and_fails_where_one_fails(study, half):
-    study.script("pytest", f'case "$*" in "-m pytest {half}"*) exit 3 ;; esac')
-    assert study.start(script="run_tests.sh").returncode == 3
-    kernels, others = sorted(study.calls("-m pytest"))
-    names = kernels.split()[2:]
-    assert names[0] == "notebooks" and others == " ".join(["-m pytest tests", *(f"--ignore={name}" for name in names)])
+@pytest.mark.parametrize("where", ["-p", "-f"], ids=["in the shown process", "in the process with a log"])
+def test_run_tests_shares_all_tests_between_two_processes_and_fails_where_one_fails(study, where):
+    note = 'echo "FAILED tests/$PPID" >>"$SER_TESTS_SHARED/failed"'
+    study.script("pytest", f"echo all of it; if [ {where} /dev/stdout ]; then {note}; exit 3; fi")
+    done = study.start(script="run_tests.sh")
+    assert done.returncode == 3 and done.stdout.count("all of it") == 2
+    assert done.stdout.splitlines()[-1].startswith("FAILED tests/")
+    assert study.calls("-m pytest") == ["-m pytest"] * 2
+
+
+def test_run_tests_ends_when_it_is_interrupted(study):
+    study.script("pytest", f": >{study.folder}/begun; exec sleep 60")
+    process = study.popen("run_tests.sh")
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode != 0
+
+
+@pytest.mark.parametrize("numeric", [False, True])
+def test_ci_runs_the_numeric_tests_on_another_processor_too_and_fails_where_one_fails(study, numeric):
+    for name in (".ci/run", "tests/other_processor.env"):
+        (study.root / name).parent.mkdir()
+        shutil.copy(ROOT / name, study.root / name)
+    for tool, does in {"uname": "echo x86_64", "chromium": "", "espeak-ng": ""}.items():
+        (study.bin / tool).write_text(f"#!/bin/sh\n{does}\n")
+        (study.bin / tool).chmod(0o755)
+    pattern = '*"-m numeric"*' if numeric else '"-m pytest"'
+    study.script("pytest", f'echo begun; echo "$CI $ONEDNN_MAX_CPU_ISA"; case "$*" in {pattern}) echo stopped; exit 3 ;; esac')
+    done = study.start(script=".ci/run")
+    assert done.returncode == 3 and done.stdout.count("stopped") == (1 if numeric else 2)
+    assert (
+        study.calls("-m pytest tests") == ["-m pytest tests -m numeric -k not one_process_or_two"]
+        and len(study.calls("-m pytest")) == 3
+    )
+    all_tests, _, again = done.stdout.partition("as on another processor:")
+    assert "AVX2" not in all_tests and "true AVX2" in again
+    assert ("begun" in again) == numeric, "of tests that pass only the last line is shown"
 
 
 def test_run_tests_passes_its_arguments_to_pytest(study):
