@@ -79,8 +79,8 @@ def test_unknown_or_no_protocols_raise(names, problem):
         (2, 3, {"speaker": 2, "sentence": 3, "speaker_sentence": 6}),
         (15, 2, {"speaker": 15, "sentence": 2, "speaker_sentence": 30}),
         (24, 2, {"speaker": 10, "sentence": 2, "speaker_sentence": 20}),
-        (2, 200, {"speaker": 2, "sentence": 10, "speaker_sentence": 20}),
-        (14, 15, {"speaker": 14, "sentence": 15, "speaker_sentence": 100}),
+        (2, 200, {"speaker": 2, "sentence": 10, "speaker_sentence": 10}),
+        (14, 15, {"speaker": 14, "sentence": 15, "speaker_sentence": 70}),
     ],
 )
 def test_many_speakers_or_sentences_are_left_out_in_groups(speakers, sentences, n_folds):

@@ -17,9 +17,10 @@ from ser_utils.core.tables import ORIGINAL
 
 TEST, VALIDATION, LEFT_OUT = ROLES = ("test", "validation", "left_out")
 """Roles in ``folds.csv``: scored, used for early stopping, or in neither training nor test."""
-MAX_SINGLE, N_GROUPS, MAX_CELLS = 15, 10, 100
-"""Up to `MAX_SINGLE` speakers (or sentences) are left out one by one; more are assigned to `N_GROUPS` groups that are left out.
-``speaker_sentence`` has at most `MAX_CELLS` folds; where it would have more, both are assigned to `N_GROUPS` groups."""
+MAX_SINGLE, N_GROUPS = 15, 10
+"""Up to `MAX_SINGLE` speakers (or sentences) are left out one by one; more are assigned to `N_GROUPS` groups that are left out."""
+SENTENCE_GROUPS = 5
+"""Largest number of groups of sentences in ``speaker_sentence``, which has a fold for each of them and each speaker."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,9 @@ def speaker(rows: pd.DataFrame, seed: int, n_folds: int) -> pd.DataFrame:
 
 
 def speaker_sentence(rows: pd.DataFrame, seed: int, n_folds: int) -> pd.DataFrame:
-    """Test one speaker's clips of one sentence; all other clips of that speaker or sentence are left out."""
-    speakers, sentences = (assign_groups(rows, name) for name in ("speaker", "sentence"))
-    if len(np.unique(speakers)) * len(np.unique(sentences)) > MAX_CELLS:
-        speakers, sentences = (assign_groups(rows, name, max_single=N_GROUPS) for name in ("speaker", "sentence"))
+    """Test one speaker's clips of a group of sentences; all other clips of that speaker or these sentences are left out."""
+    speakers = assign_groups(rows, "speaker")
+    sentences = assign_groups(rows, "sentence", max_single=SENTENCE_GROUPS, n_groups=SENTENCE_GROUPS)
     cells = pd.DataFrame({"speaker": speakers, "sentence": sentences}).groupby(["speaker", "sentence"]).indices
     folds = []
     for fold, ((name, text), cell) in enumerate(cells.items(), 1):
