@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from sklearn.svm import SVC
 
 from ser_utils import models
 from ser_utils.core.errors import StudyError
 from ser_utils.models import optimizers
 from ser_utils.models.backend import build_with_seed, keras, tf
+from ser_utils.models.baselines import BASELINES
 from ser_utils.models.sequences import pad_sequences
 
 SETTINGS = [(name, choice) for name, entry in models.MODELS.items() for choice in entry.choices]
@@ -178,3 +180,11 @@ def test_random_search_keeps_the_choices_and_adds_settings():
     assert len(models.with_random_search(entry, 1000).choices) == 2 + 4 * 6, "all combinations and no more"
     with pytest.raises(StudyError, match="SEARCH is 3, but this MODEL has no settings"):
         models.with_random_search(models.get_model("original_mlp"), 3)
+
+
+def test_the_svm_decides_as_that_of_scikit_learn_with_its_default_kernel():
+    rng = np.random.default_rng(0)
+    y, x = rng.integers(0, 3, 90), rng.normal(size=(90, 5))
+    x[:, 0] += y
+    ours, default = BASELINES["svm"].make(0).fit(x[:60], y[:60]), SVC(class_weight="balanced").fit(x[:60], y[:60])
+    np.testing.assert_allclose(ours.decision_function(x[60:]), default.decision_function(x[60:]), atol=1e-6)
