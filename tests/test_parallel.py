@@ -372,7 +372,7 @@ def test_a_cluster_without_workers_or_scheduler_is_refused_with_what_to_do(tmp_p
     try:
         with pytest.raises(StudyError, match=f"^The scheduler at {own.address} had no workers for 1 s: start some with `dask"):
             next(burned(own, 1))
-        assert f"no workers at {own.address}: waiting up to 1 s for one" in (tmp_path / "shown").read_text()
+        assert f"No workers at {own.address}: waiting up to 1 s for one" in (tmp_path / "shown").read_text()
         monkeypatch.setattr(parallel, "WAIT_S", 60)
         own.add_worker()
         assert len(list(burned(own, 1))) == 1

@@ -5,13 +5,12 @@ import re
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
 
 from ser_utils.core import progress as module
-from ser_utils.core.progress import announce, overall, progress, waiting
+from ser_utils.core.progress import announce, progress, waiting
 from ser_utils.study import notebooks
 
 
@@ -155,36 +154,6 @@ def test_an_announcement_is_added_to_the_log(log):
     announce("The disk is full.")
     announce("It is still full.")
     assert log.lines() == ["The disk is full.", "It is still full."]
-
-
-def test_overall_adds_up_several_calls_in_threads(log):
-    with overall(20, "protocols", "fit"), ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda _: run(range(4), total=4, done=1), range(2)))
-        with overall(5, "inner", "fit"):
-            run(at(log, 2.0), total=1, size=lambda item: 2)
-    assert log.lines() == ["protocols, 12 of 20 fits, 2 min left"]
-    run(at(log, 4.0), total=2)
-    assert log.lines()[1:] == ["features, 1 of 2 clips, 2 min left"], "its display ends with the block"
-
-
-def test_overall_is_one_bar_on_a_terminal(terminal):
-    with overall(10, "protocols", "fit"):
-        run(slowly(range(2)), total=3, done=1, first="compiling")
-        run(slowly(range(2)), total=2, first="compiling")
-    drawn = [line for line in terminal.read_text().splitlines() if "[" in line]
-    assert all("protocols" in line for line in drawn) and not any("features" in line for line in drawn)
-    assert [int(n) for n in re.findall(r"(\d+)/10 \[", terminal.read_text())][-1] == 5
-    assert "compiling" in terminal.read_text() and "5/10" in drawn[-1] and "compiling" not in drawn[-1]
-    assert float(re.findall(r"([\d.]+)fit/s", drawn[-1])[0]) < 7
-
-
-def test_overall_is_silent_and_passes_errors_on_where_progress_is_off(monkeypatch, capsys):
-    monkeypatch.setenv("SER_PROGRESS", "off")
-    with pytest.raises(ValueError, match="fit 2"), overall(3, "protocols", "fit"):
-        assert run() == [0, 1, 2]
-        raise ValueError("fit 2")
-    assert capsys.readouterr() == ("", "")
-    assert module._overall is None
 
 
 def test_the_runner_names_a_terminal_that_kernels_can_open(monkeypatch):

@@ -22,7 +22,7 @@ from joblib.externals.loky import process_executor
 
 from ser_utils.core import code_version
 from ser_utils.core.errors import StudyError
-from ser_utils.core.progress import waiting
+from ser_utils.core.progress import announce
 
 Result = TypeVar("Result")
 CONNECT_S = 5
@@ -225,8 +225,8 @@ def _wait_for_worker(client) -> None:
     """Wait until the cluster has a worker."""
     scheduler = client.scheduler.address
     try:
-        with waiting(f"no workers at {scheduler}: waiting up to {WAIT_S} s for one"):
-            client.wait_for_workers(1, timeout=WAIT_S)
+        announce(f"No workers at {scheduler}: waiting up to {WAIT_S} s for one.")
+        client.wait_for_workers(1, timeout=WAIT_S)
     except TimeoutError as error:
         raise StudyError(
             f"The scheduler at {scheduler} had no workers for {WAIT_S} s: start some with `dask worker {scheduler} "

@@ -8,7 +8,6 @@ JupyterLab, bars appear below the running cell.
 import contextlib
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, TypeVar
@@ -18,67 +17,27 @@ from tqdm import tqdm
 T = TypeVar("T")
 INTERVAL_S = 60.0
 """Least time from the start of the work to its first line, and between two lines of a process."""
-_LOCK = threading.Lock()
-_overall: "_Bar | _Lines | None" = None
 _last_line = -float("inf")
 
 
-class _Bar:
-    """A bar on a terminal or below a cell."""
-
-    def __init__(self, file: IO, total: int, desc: str, unit: str, done: int):
-        self.bar = tqdm(total=total, initial=done, desc=desc, unit=unit, file=file, leave=False, dynamic_ncols=True)
-
-    def skip(self, n: int) -> None:
-        """Count units that were done before; rate and time left are without them."""
-        with _LOCK:
-            for name in ("n", "initial", "last_print_n"):
-                setattr(self.bar, name, getattr(self.bar, name) + n)
-
-    def advance(self, n: int) -> None:
-        """Count units that are done."""
-        with _LOCK:
-            self.bar.set_postfix_str("", refresh=False)
-            self.bar.update(n)
-
-    def begin(self, first: str) -> None:
-        """Show a text until the first item is done."""
-        if self.bar.n == self.bar.initial:
-            self.bar.set_postfix_str(first if self.bar.n < self.bar.total else "")
-
-    def close(self) -> None:
-        self.bar.close()
-
-
 class _Lines:
-    """A line a minute in a file; none for work that takes less."""
+    """As much of tqdm's bar as `progress` needs: a line a minute in a file, and none for work that takes less."""
 
     def __init__(self, file: IO, total: int, desc: str, unit: str, done: int):
         self.file, self.total, self.desc, self.unit = file, total, desc, unit
-        self.done = self.skipped = done
+        self.done = self.before = done
         self.start = time.monotonic()
 
-    def skip(self, n: int) -> None:
-        with _LOCK:
-            self.done, self.skipped = self.done + n, self.skipped + n
-
-    def advance(self, n: int) -> None:
+    def update(self, n: int) -> None:
         global _last_line
-        with _LOCK:
-            self.done += n
-            now = time.monotonic()
-            if now - max(self.start, _last_line) < INTERVAL_S:
-                return
-            _last_line = now
-            left = (now - self.start) / max(1, self.done - self.skipped) * (self.total - self.done)
-            minutes = f"{round(left / 60)} min" if left >= 60 else "under 1 min"
-            print(f"{self.desc}, {self.done} of {self.total} {self.unit}s, {minutes} left", file=self.file, flush=True)
-
-    def begin(self, first: str) -> None:
-        """Lines are about units that are done."""
-
-    def close(self) -> None:
-        """Lines stay."""
+        self.done += n
+        now = time.monotonic()
+        if now - max(self.start, _last_line) < INTERVAL_S:
+            return
+        _last_line = now
+        left = (now - self.start) / max(1, self.done - self.before) * (self.total - self.done)
+        minutes = f"{round(left / 60)} min" if left >= 60 else "under 1 min"
+        print(f"{self.desc}, {self.done} of {self.total} {self.unit}s, {minutes} left", file=self.file, flush=True)
 
 
 def progress(
@@ -92,8 +51,6 @@ def progress(
     first: str = "",
 ) -> Iterator[T]:
     """Yield the items, and show how many of `total` are done, the rate and the time left.
-
-    Within `overall`, the units are added to that display instead.
 
     Parameters
     ----------
@@ -109,47 +66,22 @@ def progress(
     first : str
         Text until the first item is done, such as "compiling".
     """
-    with _display(total, desc, unit, done) as display:
-        if display is None:
-            yield from items
-            return
-        display.begin(first)
-        for item in items:
-            display.advance(size(item))
-            yield item
-
-
-@contextlib.contextmanager
-def overall(total: int, desc: str, unit: str) -> Iterator[None]:
-    """Show one display for all calls of `progress` inside the block, also in threads that start there.
-
-    Their units add up to `total`, so that the time left is that of the whole block. Inside another `overall`, it does nothing.
-    """
-    global _overall
-    with _display(total, desc, unit) as display:
-        outer, _overall = _overall, display
-        try:
-            yield
-        finally:
-            _overall = outer
-
-
-@contextlib.contextmanager
-def _display(total: int, desc: str, unit: str, done: int = 0) -> Iterator[_Bar | _Lines | None]:
-    """Yield the display of the surrounding `overall`, or a new one; None if progress is shown nowhere."""
-    if _overall is not None:
-        _overall.skip(done)
-        yield _overall
-        return
     with _progress_file() as file:
         if file is None:
-            yield None
+            yield from items
             return
-        display = (_Lines if _in_lines() else _Bar)(file, total, desc, unit, done)
-        try:
-            yield display
-        finally:
-            display.close()
+        if _in_lines():
+            lines = _Lines(file, total, desc, unit, done)
+            for item in items:
+                lines.update(size(item))
+                yield item
+            return
+        with tqdm(total=total, initial=done, desc=desc, unit=unit, file=file, leave=False, dynamic_ncols=True) as bar:
+            bar.set_postfix_str(first if done < total else "")
+            for item in items:
+                bar.set_postfix_str("", refresh=False)
+                bar.update(size(item))
+                yield item
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from ser_utils.core.tables import ORIGINAL
 TEST, VALIDATION, LEFT_OUT = ROLES = ("test", "validation", "left_out")
 """Roles in ``folds.csv``: scored, used for early stopping, or in neither training nor test."""
 MAX_SINGLE, N_GROUPS = 15, 10
-"""Up to `MAX_SINGLE` speakers (or sentences) are left out one by one; more are assigned to `N_GROUPS` groups that are left out."""
+"""Up to `MAX_SINGLE` speakers (or sentences) are left out one by one; more are assigned to `N_GROUPS` groups."""
 SENTENCE_GROUPS = 5
 """Largest number of groups of sentences in ``speaker_sentence``, which has a fold for each of them and each speaker."""
 

@@ -32,16 +32,16 @@ def cell_table(path: Path) -> pd.DataFrame:
 
 
 def fit_table(path: Path) -> pd.DataFrame:
-    """Return a row per call that trains networks: fits, those from the cache, trainings (which fits share), and seconds.
+    """Return a row per group of fits: their number, those from the cache, trainings (which fits share), and seconds of a core.
 
     Returns
     -------
-    pd.DataFrame [columns=name, fits, cached, trainings, epochs, seconds, core_s_per_training]
+    pd.DataFrame [columns=name, fits, cached, trainings, epochs, core_seconds, core_s_per_training]
     """
     table = profile.read(path, "fits")
     table["core_s_per_training"] = table.core_seconds / table.trainings.where(table.trainings > 0)
-    columns = ["name", "fits", "cached", "trainings", "epochs", "seconds", "core_s_per_training"]
-    return table[columns].round({"seconds": 1, "core_s_per_training": 2})
+    columns = ["name", "fits", "cached", "trainings", "epochs", "core_seconds", "core_s_per_training"]
+    return table[columns].round({"core_seconds": 1, "core_s_per_training": 2})
 
 
 def print_tables(path: Path) -> None:
