@@ -12,6 +12,7 @@ import pytest
 import soundfile as sf
 
 from benchmarks import fits, functionals, measure, original38, scale, study
+from ser_utils import corpora
 from ser_utils.core import paths
 from ser_utils.core.errors import StudyError
 
@@ -88,13 +89,22 @@ def test_copies_differ_by_noise_only_and_are_reproducible(tmp_path):
 def test_study_runs_the_users_command_with_temporary_folders(monkeypatch, tmp_path, capfd):
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     command = tmp_path / "run_all.sh"
-    command.write_text('#!/bin/sh\necho "$1 $SER_OUT $SER_REPORTS $SER_CACHE"\n[ "$1" = demo ]\n')
+    command.write_text('#!/bin/sh\necho "$* $SER_OUT $SER_REPORTS $SER_CACHE"\n[ "$1" = demo ]\n')
     command.chmod(0o755)
-    run = study.run_all("demo", "there")
+    run = study.run_all("demo", "there", {"N_SEEDS": "1"})
     assert run["seconds"] > 0 and run["peak_mb"] > 0
-    assert capfd.readouterr().out == "demo there/out there/reports there/cache\n"
+    assert capfd.readouterr().out == "demo --set N_SEEDS=1 there/out there/reports there/cache\n"
     with pytest.raises(StudyError, match="run_all.sh emovo failed"):
         study.run_all("emovo", "there")
+
+
+def test_own_corpora_of_the_study_benchmark_have_any_size(tmp_path):
+    corpus = measure.select_clips("demo")[0]
+    for n_clips, n_speakers in ((45, 5), (180, 7)):
+        own = corpora.get_corpus(study.write_own_corpus(corpus, tmp_path / str(n_clips), n_clips))
+        table, skipped = corpora.utterance_table(own)
+        assert len(table) == n_clips and table.speaker.nunique() == n_speakers and skipped.empty
+        assert set(table.emotion) == set(corpora.utterance_table(corpus)[0].emotion)
 
 
 @pytest.fixture
@@ -145,7 +155,10 @@ def test_clips_of_a_part_are_spread_over_all_speakers():
 def test_readme_has_the_figures_of_the_results_file():
     text = (paths.ROOT / "README.md").read_text(encoding="utf-8")
     section = text.partition("## How fast")[2].partition("\n## ")[0]
-    table = [re.findall(r"([\d.]+) (?:s|times)", line) for line in section.splitlines() if line.startswith("| ")][1:]
+    lines = [line for line in section.splitlines() if line.startswith("| ")]
+    for row in RESULTS[RESULTS.benchmark == "study"].itertuples():
+        assert f"| `{row.corpus}`, {row.side} | {float(row.seconds):.0f} s | {row.target} |" in lines
+    table = [re.findall(r"([\d.]+) (?:s|times)", line) for line in lines if "times as fast" in line]
     expected = []
     for benchmark, corpus in (("original38", "emovo"), ("functionals", "demo"), ("fits", "demo")):
         rows = RESULTS[(RESULTS.benchmark == benchmark) & (RESULTS.corpus == corpus)].set_index("side")
