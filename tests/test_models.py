@@ -188,3 +188,11 @@ def test_the_svm_decides_as_that_of_scikit_learn_with_its_default_kernel():
     x[:, 0] += y
     ours, default = BASELINES["svm"].make(0).fit(x[:60], y[:60]), SVC(class_weight="balanced").fit(x[:60], y[:60])
     np.testing.assert_allclose(ours.decision_function(x[60:]), default.decision_function(x[60:]), atol=1e-6)
+
+
+def test_larger_corpora_get_larger_batches_and_as_many_steps():
+    entry = models.MODELS["mlp"]
+    assert models.registry.scaled(entry, 600).fit_settings() == entry.fit_settings()
+    small, large = (models.registry.scaled(entry, n) for n in (100, 2400))
+    assert (small.batch_size, small.epochs, small.max_epochs) == (entry.batch_size, entry.epochs, entry.max_epochs)
+    assert (large.batch_size, large.epochs, large.max_epochs) == (2 * entry.batch_size, entry.epochs / 2, entry.max_epochs / 2)

@@ -156,9 +156,23 @@ def test_results_are_the_same_for_one_process_or_two(blobs, model):
 
 def test_fewer_stacks_than_processes_use_the_processes_that_are_there(blobs, monkeypatch):
     used = []
-    monkeypatch.setattr(training, "parallel_map", lambda *tasks, execution: used.append(execution) or parallel_map(*tasks))
+    monkeypatch.setattr(training, "parallel_map", lambda *tasks, execution, **_: used.append(execution) or parallel_map(*tasks))
     fit(*blobs, [Fit(train=np.arange(100), seed=0, epochs=1)], n_jobs=3)
     assert used == [Execution(3)]  # another number would stop processes or start new ones
+
+
+def test_stacks_have_one_group_and_similar_numbers_of_epochs(blobs):
+    fits = [Fit(train=np.arange(i, 60 + i), seed=0, epochs=epochs) for i, epochs in enumerate((5, 30, 6, 29, 28, 7))]
+    assert training._make_stacks(fits, [""] * 6, 32, size=3) == [[[1], [3], [4]], [[5], [2], [0]]]
+    assert training._make_stacks(fits, [*"abbbba"], 32, size=3) == [[[1], [3], [4]], [[5], [0]], [[2]]]
+
+
+def test_a_run_with_fewer_groups_finds_its_fits_in_the_cache(blobs, trained):
+    x, y = blobs
+    fits = [Fit(train=np.arange(i, 60 + i), seed=0, epochs=2) for i in range(4)]
+    training.fit_all("original_mlp", x, y, fits, n_classes=3, groups=["speaker", "clip", "speaker", "clip"])
+    training.fit_all("original_mlp", x, y, fits[::2], n_classes=3, groups=["speaker"] * 2)
+    assert trained == [2, 2]
 
 
 def test_a_scaler_fitted_on_other_rows_is_an_error(blobs, monkeypatch):
