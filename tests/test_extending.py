@@ -106,7 +106,7 @@ def test_trial_without_speakers_tests_unseen_clips(study, tmp_path):
 
 
 def test_trial_of_another_protocol_than_the_main_one_uses_default_settings(study, monkeypatch):
-    choosing = "ser_utils.experiments.experiment.select_settings"
+    choosing = "ser_utils.experiments.experiment.choose_settings"
     monkeypatch.setattr(choosing, lambda *_, **__: pytest.fail("settings were chosen"))
     table = trial("data/voices", protocol="clip", features="original38")
     assert set(table.protocol) == {"clip"} and set(table.n_clips) == {18}

@@ -103,3 +103,19 @@ def test_groups_do_not_depend_on_the_order_of_the_rows():
         for part in (rows, rows.iloc[::-1].reset_index(drop=True))
     ]
     pd.testing.assert_series_equal(*groups)
+
+
+def test_a_corpus_of_ones_own_has_the_protocols_that_may_be_the_main_one_by_default():
+    assert protocols.default_protocols(is_own=False) == list(protocols.PROTOCOLS)
+    assert protocols.default_protocols(is_own=True) == ["clip", "speaker"]
+
+
+def test_only_the_main_protocol_has_all_seeds():
+    assert protocols.seeds_by_protocol(["clip", "speaker"], n_seeds=3, n_seeds_other=2) == {
+        "clip": [0, 1],
+        "speaker": [0, 1, 2],
+    }
+    assert protocols.seeds_by_protocol(["as_published", "clip"], n_seeds=1, n_seeds_other=2) == {
+        "as_published": [0],
+        "clip": [0],
+    }

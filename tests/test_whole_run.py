@@ -94,9 +94,9 @@ def text_of(book):
 def test_a_folder_without_speakers_gives_all_reports_and_promises_nothing_of_new_voices(finished_run):
     out, pages = finished_run.folder / "out" / "my_voices", finished_run.folder / "reports" / "my_voices"
     assert sorted(page.stem for page in pages.glob("*.html")) == sorted(PAGES)
-    assert list(pd.read_csv(out / "folds.csv").protocol.unique()) == ["as_published", "clip"]
+    assert list(pd.read_csv(out / "folds.csv").protocol.unique()) == ["clip"]
     metrics = pd.read_csv(out / "metrics.csv")
-    assert set(metrics.protocol) == {"as_published", "clip"} and set(metrics.speaker_norm) == {"none"}
+    assert set(metrics.protocol) == {"clip"} and set(metrics.speaker_norm) == {"none"}
     assert metrics.ci_low.notna().all()
     assert set(pd.read_csv(out / "utterances.csv").emotion) == {"joy", "sadness"}
     said = " ".join(text_of(nbformat.read(book, as_version=4)) for book in sorted((out / "executed").glob("*.ipynb")))
