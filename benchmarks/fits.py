@@ -1,12 +1,16 @@
-"""The original network, leave-one-speaker-out, 5 seeds; a loop of `model.fit` and the study's stacked training.
+"""The original network, leave-one-speaker-out, 5 seeds: a loop of `model.fit` and the study's stacked training.
+
+Also the study's network, on one core, compared with the matrix products alone that its training needs.
 
 .venv/bin/python -m benchmarks.fits [corpus] [--clips N]
 """
 
+import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from benchmarks import measure
 from ser_utils import corpora
@@ -16,9 +20,11 @@ from ser_utils.evaluation.metrics import uar
 from ser_utils.features import extraction, original38
 from ser_utils.features.augmentation import STRENGTHS
 from ser_utils.models import training
+from ser_utils.models.registry import MODELS
 
 VARIANTS = ["noise", "stretch_pitch"]
 N_SEEDS, EPOCHS, BATCH_SIZE = 5, 60, 32
+N_FUNCTIONALS = 485
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,28 @@ def study_way(task: Task) -> list[np.ndarray]:
     return [result.probabilities for result in results]
 
 
+def study_network(task: Task) -> int:
+    """Train the study's network on one core, on random features of the original clips; return the number of steps."""
+    x = np.random.default_rng(0).normal(size=(len(task.y), N_FUNCTIONALS)).astype(np.float32)
+    fits = [training.Fit(train=train[::3], seed=seed, epochs=task.epochs) for seed, train, _ in task.fits]
+    training.fit_all("mlp", x, task.y, fits, n_classes=int(task.y.max()) + 1)
+    return sum(-(-len(fit.train) // MODELS["mlp"].batch_size) * fit.epochs for fit in fits)
+
+
+def matrix_products(n_steps: int) -> None:
+    """Compute the products of `n_steps` training steps: per layer its outputs, the gradients of its weights and inputs."""
+    rng, n_rows = np.random.default_rng(0), MODELS["mlp"].batch_size
+    sizes = (N_FUNCTIONALS, 256, 64, 7)
+    inputs = [rng.normal(size=(n_rows, n)).astype(np.float32) for n in sizes]
+    weights = [rng.normal(size=shape).astype(np.float32) for shape in itertools.pairwise(sizes)]
+    with threadpool_limits(1):
+        for _ in range(n_steps):
+            for i, weight in enumerate(weights):
+                inputs[i] @ weight, inputs[i].T @ inputs[i + 1]
+                if i:  # the first layer needs no gradient of its inputs
+                    inputs[i + 1] @ weight.T
+
+
 def seed_scores(task: Task, probabilities: list[np.ndarray]) -> list[float]:
     """Return the UAR of each seed over the test clips of all speakers."""
     scores = []
@@ -102,7 +130,14 @@ def benchmark(corpus: corpora.Corpus, files: list[str]) -> list[dict]:
         scores = seed_scores(task, measured.value)
         print(f"{side}: UAR {np.mean(scores):.1%} (standard deviation over seeds {np.std(scores, ddof=1):.1%})", end="; ")
         print(f"warm-up, compilation included, {measured.warm_up_s:.0f} s.")
-    return [slow.row("plain", ratio=1.0), fast.row("study", ratio=slow.seconds / fast.seconds, target="at least 5")]
+    network = measure.measure_in_process(study_network, task, warm_up=(replace(task, epochs=1),))
+    limit = measure.measure_in_process(matrix_products, network.value, warm_up=(1,))
+    return [
+        slow.row("plain", ratio=1.0),
+        fast.row("study", ratio=slow.seconds / fast.seconds, target="at least 5"),
+        network.row("study's network, one core", ratio=1.0),
+        limit.row("limit: its matrix products alone", ratio=network.seconds / limit.seconds),
+    ]
 
 
 if __name__ == "__main__":
