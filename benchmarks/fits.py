@@ -19,12 +19,13 @@ from ser_utils.core.tables import ORIGINAL
 from ser_utils.evaluation.metrics import uar
 from ser_utils.features import extraction, original38
 from ser_utils.features.augmentation import STRENGTHS
+from ser_utils.features.registry import FEATURE_SETS
 from ser_utils.models import training
 from ser_utils.models.registry import MODELS
 
 VARIANTS = ["noise", "stretch_pitch"]
 N_SEEDS, EPOCHS, BATCH_SIZE = 5, 60, 32
-N_FUNCTIONALS = 485
+N_FUNCTIONALS = len(FEATURE_SETS["functionals"].names)
 
 
 @dataclass(frozen=True)
