@@ -188,7 +188,7 @@ def test_fits_with_the_same_training_rows_share_a_training(blobs):
     one = Fit(train=np.arange(90), validation=np.arange(90, 110), seed=0, epochs=4)
     other = replace(one, validation=np.arange(110, 150), test=np.arange(110, 120))
     unlike = [replace(one, **change) for change in ({"epochs": 5}, {"stop_early": True}, {"rows_per_epoch": 9}, {"seed": 1})]
-    assert training._share_trainings([one, other, *unlike]) == [[0, 1], [2], [3], [4], [5]]
+    assert training._share_trainings([one, other, *unlike], [""] * 6) == [[0, 1], [2], [3], [4], [5]]
     together, alone = fit(x, y, [one, other]), [fit(x, y, [separate])[0] for separate in (one, other)]
     # On some processors, the last bits of probabilities depend on the number of rows that are computed together.
     for a, b in zip(together, alone, strict=True):
