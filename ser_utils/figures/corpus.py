@@ -3,7 +3,6 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 
 from ser_utils.figures import style
@@ -13,6 +12,8 @@ def counts(utterances: pd.DataFrame, classes: list[str]) -> Figure:
     """Draw the number of clips by speaker and emotion as a table of coloured cells."""
     table = pd.crosstab(utterances.speaker, utterances.emotion).reindex(columns=classes, fill_value=0)
     fig, ax = plt.subplots(figsize=(7.5, 0.45 * len(table) + 1.2))
+    import seaborn as sns
+
     sns.heatmap(table, annot=True, fmt="d", cmap="Blues", vmin=0, cbar=False, ax=ax, linewidths=1)
     ax.set(xlabel="", ylabel="speaker", title="Clips by speaker and emotion")
     ax.tick_params(axis="y", rotation=0)

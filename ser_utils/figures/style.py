@@ -6,7 +6,6 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from IPython.display import Image, Markdown, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -102,11 +101,15 @@ def chance_line(ax: Axes, chance: float, *, vertical: bool) -> None:
 def emotion_boxes(ax: Axes, table: pd.DataFrame, classes: list[str], **options: object) -> None:
     """Draw seaborn's box plots in the colours of the emotions."""
     palette = [colour_of(name) for name in classes]
+    import seaborn as sns  # takes half a second, and most notebooks draw without it
+
     sns.boxplot(table, hue="emotion", hue_order=classes, palette=palette, saturation=0.7, linewidth=0.8, ax=ax, **options)
 
 
 def percent_cells(ax: Axes, shares: pd.DataFrame, **options: object) -> None:
     """Draw a table of shares as coloured cells in per cent."""
+    import seaborn as sns
+
     sns.heatmap(100 * shares, annot=True, fmt=".0f", cmap="Blues", vmin=0, vmax=100, linewidths=0.5, ax=ax, **options)
     ax.tick_params(length=0)
 
