@@ -5,7 +5,6 @@ busy, and the jobs are spread over processes.
 """
 
 import functools
-import threading
 import time
 from collections.abc import Iterator, Mapping
 
@@ -33,16 +32,11 @@ MAX_TRAINING_FRAMES = 400
 MASKS = {"bands": (2, 8), "time": (2, 0.15)}
 """SpecAugment: number of masks per clip and their largest width, in frequency bands and as share of the frames."""
 PREDICTION_BATCH = 64
-_LOCK = threading.Lock()
 
 
 def train_sequences(job: TrainingJob) -> list[FitResult]:
-    """Train the networks of a job one after the other and return the results of all their fits.
-
-    The threads of a process do this one at a time, because they share the compiled networks.
-    """
-    with _LOCK:
-        return [result for fits in job.trainings for result in _train_network(job, fits)]
+    """Train the networks of a job one after the other and return the results of all their fits."""
+    return [result for fits in job.trainings for result in _train_network(job, fits)]
 
 
 def _train_network(job: TrainingJob, fits: list[Fit]) -> list[FitResult]:

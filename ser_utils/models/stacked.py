@@ -5,11 +5,9 @@ step: `tf.vectorized_map` runs the Keras model and its loss over a leading axis 
 updates changes all weights. Each fit has its own rows, weights, batches and stopping point.
 """
 
-import contextlib
 import functools
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -38,14 +36,14 @@ def train_stack(job: TrainingJob) -> list[FitResult]:
     fits = [shared_fits[0] for shared_fits in trainings]
     measured_rows = [np.concatenate([fit.measured_rows for fit in shared_fits]) for shared_fits in trainings]
     tests, _ = _pad_rows([np.concatenate([fit.test for fit in shared_fits]) for shared_fits in trainings], 1)
-    with _compiled_stack(job.model, job.x.shape[1], job.n_classes, job.batch_size, job.build_settings) as stack:
-        start = time.perf_counter()
-        scalers, inputs = _prepare(job, fits)
-        stack.start(fits[0].seed)
-        best_epochs, histories, validation = _train_epochs(stack, inputs, job, fits, measured_rows)
-        weights = stack.weights()
-        probabilities = stack.predict(inputs.x, tests).numpy()
-        seconds = (time.perf_counter() - start) / n_trainings
+    stack = _compiled_stack(job.model, job.x.shape[1], job.n_classes, job.batch_size, job.build_settings)
+    start = time.perf_counter()
+    scalers, inputs = _prepare(job, fits)
+    stack.start(fits[0].seed)
+    best_epochs, histories, validation = _train_epochs(stack, inputs, job, fits, measured_rows)
+    weights = stack.weights()
+    probabilities = stack.predict(inputs.x, tests).numpy()
+    seconds = (time.perf_counter() - start) / n_trainings
     results = []
     for i, shared_fits in enumerate(job.trainings):
         n_epochs = len(histories[i])
@@ -125,29 +123,17 @@ def _pad_rows(rows: list[np.ndarray], multiple: int) -> tuple[tf.Tensor, tf.Tens
     return tf.constant(index), tf.constant(real)
 
 
-_COMPILING = threading.Lock()  # TensorFlow parses sources then, which two threads cannot do at once (cpython issue 106905)
-_idle: dict[tuple, list["Stack"]] = {}
-
-
-@contextlib.contextmanager
-def _compiled_stack(*arguments: object) -> Iterator["Stack"]:
-    """Lend a stack with these arguments to one thread: one that no other thread uses, or a new one."""
-    idle = _idle.setdefault(arguments, [])
-    try:
-        stack = idle.pop()
-    except IndexError:
-        with _COMPILING:
-            stack = Stack(*arguments)
-    yield stack
-    idle.append(stack)
+@functools.lru_cache(maxsize=8)
+def _compiled_stack(model: Model, n_features: int, n_classes: int, batch_size: int, settings: tuple) -> "Stack":
+    return Stack(model, n_features, n_classes, batch_size, dict(settings))
 
 
 class Stack:
     """Weights of `Model.stack` networks with the same architecture along a leading axis, and the compiled functions on them."""
 
-    def __init__(self, entry: Model, n_features: int, n_classes: int, batch_size: int, settings: tuple):
+    def __init__(self, entry: Model, n_features: int, n_classes: int, batch_size: int, settings: Mapping):
         self.size, self.batch_size = entry.stack, batch_size
-        self.build = functools.partial(entry.build, n_features, n_classes, **dict(settings))
+        self.build = functools.partial(entry.build, n_features, n_classes, **settings)
         self.smoothing = entry.label_smoothing
         self.network = self.build()
         self.trainable = [keras.Variable(np.stack([v] * self.size)) for v in self.network.trainable_variables]
@@ -158,8 +144,8 @@ class Stack:
         x, y = tf.TensorSpec([self.size, None, n_features]), tf.TensorSpec([None, n_classes])
         rows, weights = tf.TensorSpec([self.size, None], tf.int32), tf.TensorSpec([self.size, None])
         signature = [x, y, weights, rows, weights, rows]
-        self.epoch = tf.function(self._epoch, input_signature=signature).get_concrete_function()
-        self.predict = tf.function(self._predict, input_signature=[x, rows]).get_concrete_function()
+        self.epoch = tf.function(self._epoch, input_signature=signature)
+        self.predict = tf.function(self._predict, input_signature=[x, rows])
 
     @functools.cache  # noqa: B019  (there are few seeds, and the cache lives as long as the stack)
     def _initial_values(self, seed: int) -> list[np.ndarray]:

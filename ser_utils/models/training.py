@@ -6,6 +6,7 @@ processes.
 """
 
 import itertools
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ from ser_utils.models.registry import MODELS
 
 SCALER_ATTRIBUTES = ("mean_", "var_", "scale_", "n_samples_seen_", "n_features_in_")
 """The state of a fitted StandardScaler."""
+_TRAINING_LOCK = threading.Lock()
 
 
 def fit_all(
@@ -89,7 +91,7 @@ def fit_all(
     cached = set(results)
     tasks = ((make_job(stack),) for stack, _ in missing)
     trained = progress(
-        parallel_map(_train_job, tasks, execution=execution, threads=not entry.sequences),
+        parallel_map(_train_job, tasks, execution=execution),
         total=len(fits),
         done=len(cached),
         size=len,
@@ -118,11 +120,12 @@ def fit_all(
 
 
 def _train_job(job: TrainingJob) -> list[FitResult]:
-    """Train one stack, or one sequence network."""
+    """Train one stack; the threads of a process do this one at a time, because they share the compiled networks."""
     from ser_utils.models.sequences import train_sequences
     from ser_utils.models.stacked import train_stack
 
-    return train_sequences(job) if job.model.sequences else train_stack(job)
+    with _TRAINING_LOCK:
+        return train_sequences(job) if job.model.sequences else train_stack(job)
 
 
 def chosen_epochs(inner: list[FitResult]) -> tuple[int, float]:
