@@ -156,7 +156,7 @@ def test_results_are_the_same_for_one_process_or_two(blobs, model):
 
 def test_fewer_stacks_than_processes_use_the_processes_that_are_there(blobs, monkeypatch):
     used = []
-    monkeypatch.setattr(training, "parallel_map", lambda *tasks, execution, **_: used.append(execution) or parallel_map(*tasks))
+    monkeypatch.setattr(training, "parallel_map", lambda *tasks, execution: used.append(execution) or parallel_map(*tasks))
     fit(*blobs, [Fit(train=np.arange(100), seed=0, epochs=1)], n_jobs=3)
     assert used == [Execution(3)]  # another number would stop processes or start new ones
 
