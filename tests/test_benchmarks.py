@@ -52,6 +52,7 @@ def test_a_benchmark_measures_both_sides_and_gives_the_rows_of_the_results_file(
     assert rows[["side", "target"]].to_numpy().tolist() == saved[["side", "target"]].to_numpy().tolist()
     timed = rows.dropna(subset="seconds")
     assert (timed.seconds > 0).all() and (timed.peak_mb == 200).all()
+    timed = timed[~timed.side.isin(["study's network, one core", "limit: its matrix products alone"])]  # of another task
     per_clip = [1, 4] if benchmark is scale else 1
     ratio = timed.seconds / per_clip / timed.seconds[0]
     np.testing.assert_allclose(timed.ratio, ratio if benchmark is scale else 1 / ratio)
