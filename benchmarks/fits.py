@@ -125,14 +125,14 @@ def benchmark(corpus: corpora.Corpus, files: list[str]) -> list[dict]:
     """Measure both sides; print the UAR of both, and the time of compilation, which does not count."""
     settings = (N_SEEDS, EPOCHS)
     task = measure.measure_in_process(make_task, corpus, files, *settings, warm_up=(corpus, files[:1], *settings)).value
+    network = measure.measure_in_process(study_network, task, warm_up=(replace(task, epochs=1),))
+    limit = measure.measure_in_process(matrix_products, network.value, warm_up=(1,))
     slow = measure.measure_in_process(plain_way, task, warm_up=(replace(task, fits=task.fits[:1], epochs=1),))
     fast = measure.measure_in_process(study_way, task, warm_up=(replace(task, epochs=1),))
     for side, measured in (("plain", slow), ("study", fast)):
         scores = seed_scores(task, measured.value)
         print(f"{side}: UAR {np.mean(scores):.1%} (standard deviation over seeds {np.std(scores, ddof=1):.1%})", end="; ")
         print(f"warm-up, compilation included, {measured.warm_up_s:.0f} s.")
-    network = measure.measure_in_process(study_network, task, warm_up=(replace(task, epochs=1),))
-    limit = measure.measure_in_process(matrix_products, network.value, warm_up=(1,))
     return [
         slow.row("plain", ratio=1.0),
         fast.row("study", ratio=slow.seconds / fast.seconds, target="at least 5"),
